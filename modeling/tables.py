@@ -1,0 +1,116 @@
+"""Arrow schemas of the tables from labels to measured models."""
+
+import pyarrow as pa
+
+LABEL_FREQUENCIES = pa.schema(
+    [
+        pa.field("label", pa.string(), nullable=False),
+        pa.field("main_images", pa.int64(), nullable=False),  # images whose main label it is
+        pa.field("main_share", pa.float64(), nullable=False),  # of all labelled images, 0 to 1
+        pa.field("sub_images", pa.int64(), nullable=False),  # images with it among the sub labels
+        pa.field("sub_share", pa.float64(), nullable=False),  # of all sub label occurrences, 0 to 1
+        pa.field("rank", pa.int32(), nullable=False),  # 1 is the most frequent main label
+    ]
+)
+
+DATA_SET = pa.schema(
+    [
+        pa.field("image_id", pa.string(), nullable=False),
+        pa.field("file_id", pa.string(), nullable=False),  # image whose bytes are used: the best of the cluster
+        pa.field("window", pa.string(), nullable=False),
+        pa.field("group_id", pa.string(), nullable=False),  # images of one group are never in two splits
+        pa.field("main", pa.string(), nullable=False),
+        pa.field("subs", pa.list_(pa.string()), nullable=False),  # inside the label set, in its order
+        pa.field("split", pa.string(), nullable=False),  # train, validation, test
+    ]
+)
+
+SPLIT_BALANCE = pa.schema(
+    [
+        pa.field("label", pa.string()),  # null: all images
+        pa.field("split", pa.string(), nullable=False),
+        pa.field("images", pa.int64(), nullable=False),
+        pa.field("share", pa.float64(), nullable=False),  # of the label's images
+        pa.field("target", pa.float64(), nullable=False),  # 0.7, 0.1, 0.2
+    ]
+)
+
+WORD_VECTORS = pa.schema(
+    [
+        pa.field("label", pa.string(), nullable=False),
+        pa.field("parts", pa.list_(pa.string()), nullable=False),  # words whose vectors were averaged
+        pa.field("vector", pa.list_(pa.float32()), nullable=False),
+        pa.field("source", pa.string(), nullable=False),  # file name and its sha256
+    ]
+)
+
+CORRELATION_MATRIX = pa.schema(
+    [
+        pa.field("row", pa.int32(), nullable=False),
+        pa.field("column", pa.int32(), nullable=False),
+        pa.field("row_label", pa.string(), nullable=False),
+        pa.field("column_label", pa.string(), nullable=False),
+        pa.field("images_row", pa.int64(), nullable=False),  # N[row]
+        pa.field("images_both", pa.int64(), nullable=False),  # M[row, column], diagonal 0
+        pa.field("conditional", pa.float64(), nullable=False),  # P[row, column] = P(column | row)
+        pa.field("binary", pa.int8(), nullable=False),  # B
+        pa.field("reweighted", pa.float64(), nullable=False),  # A'
+        pa.field("normalized", pa.float64(), nullable=False),  # what the graph network multiplies by
+        pa.field("form", pa.string(), nullable=False),  # equation, reference_code, identity
+        pa.field("tau", pa.float64(), nullable=False),
+        pa.field("p", pa.float64(), nullable=False),
+    ]
+)
+
+TRAINING_CURVES = pa.schema(
+    [
+        pa.field("epoch", pa.int32(), nullable=False),  # 1, 2, ...
+        pa.field("train_loss", pa.float64(), nullable=False),
+        pa.field("validation_loss", pa.float64(), nullable=False),
+        pa.field("validation_score", pa.float64(), nullable=False),  # mean of the five recalls, 0 to 1
+        pa.field("learning_rate", pa.float64(), nullable=False),  # of the image branch
+        pa.field("seconds", pa.float64(), nullable=False),
+        pa.field("best", pa.bool_(), nullable=False),  # the epoch whose weights were kept
+    ]
+)
+
+SCORES = pa.schema(
+    [
+        pa.field("image_id", pa.string(), nullable=False),
+        pa.field("split", pa.string(), nullable=False),  # validation, test
+        pa.field("group_id", pa.string(), nullable=False),
+        pa.field("main", pa.string(), nullable=False),
+        pa.field("subs", pa.list_(pa.string()), nullable=False),
+        pa.field("labels", pa.list_(pa.string()), nullable=False),  # label order of the scores
+        pa.field("scores", pa.list_(pa.float32()), nullable=False),  # probabilities, sigmoid of the logits
+    ]
+)
+
+EVALUATION = pa.schema(
+    [
+        pa.field("split", pa.string(), nullable=False),  # validation, test
+        pa.field("metric", pa.string(), nullable=False),  # any@1 ... all@3, mean5, map, ap, all@2 (with label)
+        pa.field("label", pa.string()),  # null: over all images
+        pa.field("value", pa.float64()),  # 0 to 1; null where undefined
+        pa.field("low", pa.float64()),  # 95% bootstrap interval over groups
+        pa.field("high", pa.float64()),
+        pa.field("images", pa.int64(), nullable=False),  # support
+    ]
+)
+
+COMPARISON = pa.schema(
+    [
+        pa.field("metric", pa.string(), nullable=False),
+        pa.field("architecture_a", pa.string(), nullable=False),
+        pa.field("architecture_b", pa.string(), nullable=False),
+        pa.field("value_a", pa.float64(), nullable=False),
+        pa.field("value_b", pa.float64(), nullable=False),
+        pa.field("difference", pa.float64(), nullable=False),  # b - a
+        pa.field("low", pa.float64(), nullable=False),  # 95% bootstrap interval of the difference, over groups
+        pa.field("high", pa.float64(), nullable=False),
+        pa.field("a_only", pa.int64(), nullable=False),  # images right with a and wrong with b
+        pa.field("b_only", pa.int64(), nullable=False),
+        pa.field("p_value", pa.float64(), nullable=False),  # exact McNemar
+        pa.field("p_adjusted", pa.float64(), nullable=False),  # Holm over the table
+    ]
+)
