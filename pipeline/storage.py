@@ -1,0 +1,233 @@
+"""Where tables, images and models live: a local folder, or any fsspec URL.
+
+    tables/<table>.parquet                         a table without partitions
+    tables/<table>/<partition>[/<partition>].parquet
+    images/<first two digits>/<sha256>             original bytes
+    models/<label set>/<architecture>/             weights and card
+    reports/report.html
+"""
+
+import contextlib
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+from fsspec.implementations.local import LocalFileSystem
+
+from pipeline.tables import TABLES, TableError, conform
+
+
+class Storage:
+    """Reads and writes everything that the graph keeps.
+
+    Every write is atomic: a reader meets the old version or the new one. Tables are checked against their schema on
+    write and on read.
+    """
+
+    def __init__(self, location: str, scratch: Path | None = None) -> None:
+        """``location`` is a folder or an fsspec URL; ``scratch`` holds copies of remote images and temporary files."""
+        self.location = location
+        self.filesystem, self._root = fsspec.url_to_fs(location)
+        self.is_local = isinstance(self.filesystem, LocalFileSystem)
+        if scratch is None:
+            scratch = Path(self._root) / "scratch" if self.is_local else Path.home() / ".cache" / "stylegraph"
+        self.scratch = scratch
+
+    # tables
+
+    def table_key(self, name: str, partition: Sequence[str] = ()) -> str:
+        """Return the path of a table's file inside the location."""
+        if name not in TABLES:
+            raise KeyError(f"no table is called {name}")
+        parts = [name, *partition]
+        if any(part in {"", ".", ".."} or "/" in part or "\\" in part for part in parts):
+            raise TableError(f"table {name}: {'|'.join(partition)!r} cannot be the name of a partition")
+        return str(PurePosixPath("tables", *parts)) + ".parquet"
+
+    def write_table(self, name: str, table: pa.Table, partition: Sequence[str] = ()) -> pa.Table:
+        """Check ``table`` against the schema of ``name`` and write it; return it as written.
+
+        Raises:
+            TableError: the table is not what the schema says. Nothing is written then.
+        """
+        table = conform(name, table)
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink, compression="zstd")
+        self.write_bytes(self.table_key(name, partition), sink.getvalue().to_pybytes())
+        return table
+
+    def has_table(self, name: str, partition: Sequence[str] = ()) -> bool:
+        """Say whether the table, or this partition of it, was ever written."""
+        return bool(self.filesystem.exists(self._path(self.table_key(name, partition))))
+
+    def read_table(self, name: str, partition: Sequence[str] = (), columns: Sequence[str] | None = None) -> pa.Table:
+        """Read a table, or some of its columns.
+
+        Raises:
+            TableError: it was not materialized yet, or is not what its schema says.
+        """
+        key = self.table_key(name, partition)
+        try:
+            with self.filesystem.open(self._path(key), "rb") as file:
+                table = pq.read_table(file, columns=list(columns) if columns else None)
+        except FileNotFoundError as error:
+            where = f" for {' | '.join(partition)}" if partition else ""
+            raise TableError(f"table {name} does not exist yet{where}: materialize the asset that makes it") from error
+        except pa.ArrowInvalid as error:
+            raise TableError(f"{key} is damaged ({str(error).splitlines()[0]}): materialize it again") from error
+        if columns is None:
+            return conform(name, table)
+        return table
+
+    def read_windows(self, name: str, windows: Sequence[str], columns: Sequence[str] | None = None) -> pa.Table:
+        """Read a table over all of ``windows`` that were materialized, in their order."""
+        tables = [self.read_table(name, (window,), columns) for window in windows if self.has_table(name, (window,))]
+        if tables:
+            return pa.concat_tables(tables)
+        schema = TABLES[name].schema
+        empty: pa.Table = schema.empty_table()
+        return empty.select(list(columns)) if columns else empty
+
+    # files
+
+    def write_bytes(self, key: str, content: bytes) -> None:
+        """Write a file atomically."""
+        path = self._path(key)
+        if not self.is_local:
+            self.filesystem.pipe_file(path, content)  # an object store replaces an object as a whole
+            return
+        write_file(Path(path), content)
+
+    def read_bytes(self, key: str) -> bytes:
+        """Return a file's content.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+        content: bytes = self.filesystem.cat_file(self._path(key))
+        return content
+
+    def exists(self, key: str) -> bool:
+        """Say whether a file or folder is there."""
+        return bool(self.filesystem.exists(self._path(key)))
+
+    def path(self, key: str) -> str:
+        """Return the full path or URL of a key, for people to open."""
+        return self._path(key) if self.is_local else f"{self.location.rstrip('/')}/{key}"
+
+    # images
+
+    @staticmethod
+    def image_key(image_id: str) -> str:
+        """Return the key of an image's original bytes."""
+        return f"images/{image_id[:2]}/{image_id}"
+
+    def image_path(self, image_id: str) -> Path:
+        """Return a local path of an image's original bytes, fetched first where the location is remote."""
+        key = self.image_key(image_id)
+        if self.is_local:
+            return Path(self._path(key))
+        path = self.scratch / key
+        if not path.exists():
+            write_file(path, self.read_bytes(key))
+        return path
+
+    @contextlib.contextmanager
+    def images_folder(self) -> Iterator[Path]:
+        """Give a local folder to store images in; what is new in it is uploaded afterwards where the location is remote."""
+        if self.is_local:
+            folder = Path(self._path("images"))
+            folder.mkdir(parents=True, exist_ok=True)
+            yield folder
+            return
+        folder = self.scratch / "images"
+        folder.mkdir(parents=True, exist_ok=True)
+        before = {path.name for path in folder.glob("??/*")}
+        try:
+            yield folder
+        finally:
+            for path in sorted(folder.glob("??/*")):
+                if path.name not in before and len(path.name) == 64:
+                    self.write_bytes(self.image_key(path.name), path.read_bytes())
+
+    # models
+
+    @contextlib.contextmanager
+    def model_folder(self, label_set: str, architecture: str) -> Iterator[Path]:
+        """Give an empty local folder for a model's files; it takes the place of the old one when the block ends well."""
+        with self.temporary_folder() as folder:
+            yield folder
+            prefix = f"models/{label_set}/{architecture}"
+            version = uuid.uuid4().hex
+            for path in sorted(folder.iterdir()):
+                self.write_bytes(f"{prefix}/{version}/{path.name}", path.read_bytes())
+            old = self._current_version(prefix)
+            self.write_bytes(f"{prefix}/current", version.encode())
+            if old is not None:
+                self.filesystem.rm(self._path(f"{prefix}/{old}"), recursive=True)
+
+    def model_path(self, label_set: str, architecture: str) -> Path:
+        """Return a local folder with the model's files.
+
+        Raises:
+            TableError: no such model was trained yet.
+        """
+        prefix = f"models/{label_set}/{architecture}"
+        version = self._current_version(prefix)
+        if version is None:
+            raise TableError(f"no model {architecture} for {label_set} yet: run `stylegraph run`, or materialize `model`")
+        if self.is_local:
+            return Path(self._path(f"{prefix}/{version}"))
+        folder = self.scratch / prefix / version
+        if not folder.exists():
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            self.filesystem.get(self._path(f"{prefix}/{version}"), str(folder), recursive=True)
+        return folder
+
+    def _current_version(self, prefix: str) -> str | None:
+        try:
+            return self.read_bytes(f"{prefix}/current").decode().strip()
+        except FileNotFoundError:
+            return None
+
+    # scratch
+
+    @contextlib.contextmanager
+    def temporary_folder(self) -> Iterator[Path]:
+        """Give an empty local folder that is removed afterwards."""
+        parent = self.scratch / "tmp"
+        parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=parent))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def cache_folder(self, name: str) -> Path:
+        """Return a local folder for what can be computed again."""
+        folder = self.scratch / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def _path(self, key: str) -> str:
+        return f"{self._root.rstrip('/')}/{key}"
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a local file so that a crash leaves the old content or the new."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

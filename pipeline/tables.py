@@ -1,0 +1,70 @@
+"""Every table of the graph by name, with its Arrow schema and what one row is."""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from crawlers import tables as crawl
+from labeling import tables as label
+from modeling import tables as model
+
+
+class TableError(ValueError):
+    """A table that is missing, or is not what its schema says; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Name, schema and meaning of a table."""
+
+    name: str
+    schema: pa.Schema
+    row: str
+
+
+TABLES = {
+    table.name: table
+    for table in (
+        Table("posts", crawl.POSTS, "a post of the crawl window under one of the hashtags, kept or left out with a reason"),
+        Table("images", crawl.IMAGES, "a picture of a kept post, downloaded or failed with a reason"),
+        Table("crawl_counts", crawl.CRAWL_COUNTS, "how often an outcome was met in a crawl window"),
+        Table("image_hashes", crawl.IMAGE_HASHES, "the perceptual hashes of an image of a crawl window"),
+        Table("unique_images", crawl.UNIQUE_IMAGES, "an image, kept as canonical or set aside with the reason"),
+        Table("similar_pairs", crawl.SIMILAR_PAIRS, "two images that are duplicates or should be looked at"),
+        Table("label_tasks", label.LABEL_TASKS, "a unique image with the context that helps to label it"),
+        Table("annotations", label.ANNOTATIONS, "a valid annotation of one annotator"),
+        Table("quarantined_annotations", label.QUARANTINED_ANNOTATIONS, "an annotation set aside with the reason"),
+        Table("labels", label.LABELS, "the main label and the sub labels of an image after review and consensus"),
+        Table("agreement", label.AGREEMENT, "one figure of agreement between annotators"),
+        Table("label_frequencies", model.LABEL_FREQUENCIES, "a label with its frequencies (Table 2)"),
+        Table("data_set", model.DATA_SET, "an image of the label set with its labels and its split"),
+        Table("split_balance", model.SPLIT_BALANCE, "the share of a label's images in one split"),
+        Table("word_vectors", model.WORD_VECTORS, "a label's word vector"),
+        Table("correlation_matrix", model.CORRELATION_MATRIX, "a pair of labels in the label graph"),
+        Table("training_curves", model.TRAINING_CURVES, "an epoch of training"),
+        Table("scores", model.SCORES, "an image's scores for every label"),
+        Table("evaluation", model.EVALUATION, "a metric with its 95% interval"),
+        Table("comparison", model.COMPARISON, "a metric compared between two architectures, paired"),
+    )
+}
+
+
+def conform(name: str, table: pa.Table) -> pa.Table:
+    """Return ``table`` cast to the schema of the table ``name``.
+
+    Raises:
+        TableError: a column is missing, surplus or of another type, or holds a null where none is allowed.
+    """
+    schema = TABLES[name].schema
+    if set(table.schema.names) != set(schema.names):
+        missing = sorted(set(schema.names) - set(table.schema.names))
+        surplus = sorted(set(table.schema.names) - set(schema.names))
+        raise TableError(f"table {name}: missing columns {missing}, surplus columns {surplus}")
+    try:
+        table = table.select(schema.names).cast(schema)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+        raise TableError(f"table {name}: {str(error).splitlines()[0]}") from error
+    for field in schema:
+        if not field.nullable and table.column(field.name).null_count:
+            raise TableError(f"table {name}: column {field.name} holds an empty value")
+    return table
