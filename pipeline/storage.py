@@ -8,12 +8,14 @@
 """
 
 import contextlib
+import json
 import os
 import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import fsspec
 import pyarrow as pa
@@ -103,6 +105,10 @@ class Storage:
             self.filesystem.pipe_file(path, content)  # an object store replaces an object as a whole
             return
         write_file(Path(path), content)
+
+    def write_json(self, key: str, content: Any) -> None:
+        """Write a JSON file atomically."""
+        self.write_bytes(key, (json.dumps(content, ensure_ascii=False, indent=1) + "\n").encode())
 
     def read_bytes(self, key: str) -> bytes:
         """Return a file's content.

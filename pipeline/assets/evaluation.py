@@ -1,0 +1,105 @@
+"""Scores per image, metrics with intervals, comparison between architectures, and the report."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from modeling import figures
+from modeling.architectures import ARCHITECTURES
+from modeling.evaluate import compare, evaluate
+from modeling.metrics import RECALLS
+from pipeline.metadata import for_people, markdown, picture, table_asset, table_metadata
+from pipeline.partitions import label_set_models, label_sets, model_partition
+from pipeline.progress import Progress
+from pipeline.report.collect import collect
+from pipeline.report.build import build_report
+from pipeline.settings import Settings
+from pipeline.storage import Storage
+
+REPORT_KEY = "reports/report.html"
+
+
+def evaluation_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
+    """Return the assets of the group ``evaluation``."""
+
+    @dg.asset(**table_asset("scores", group="evaluation"), deps=["model", "data_set"], partitions_def=label_set_models(settings))
+    def scores(
+        context: dg.AssetExecutionContext,
+        storage: dg.ResourceParam[Storage],
+        progress: dg.ResourceParam[Progress],
+    ) -> dg.MaterializeResult:
+        """Probability of every label for each image of the validation and the test split."""
+        from modeling.model_files import load_model  # brings torch
+        from modeling.predict import score
+
+        label_set, architecture = partition = model_partition(context.partition_key)
+        with for_people():
+            table = score(
+                load_model(storage.model_path(label_set, architecture)),
+                storage.read_table("data_set", (label_set,)).to_pandas(),
+                storage.image_path,
+                progress.step(f"scoring {label_set} with {ARCHITECTURES[architecture].title}"),
+            )
+            table = storage.write_table("scores", table, partition)
+        return dg.MaterializeResult(metadata=table_metadata(table))
+
+    @dg.asset(**table_asset("evaluation", group="evaluation"), deps=["scores"], partitions_def=label_set_models(settings))
+    def evaluation(
+        context: dg.AssetExecutionContext,
+        settings: dg.ResourceParam[Settings],
+        storage: dg.ResourceParam[Storage],
+    ) -> dg.MaterializeResult:
+        """Any-recall, all-recall and average precision with 95% bootstrap intervals over groups of images."""
+        partition = model_partition(context.partition_key)
+        with for_people():
+            table = evaluate(
+                storage.read_table("scores", partition), settings.evaluation.resamples, settings.evaluation.seed
+            )
+            table = storage.write_table("evaluation", table, partition)
+        frame = table.to_pandas()
+        main = frame[(frame["split"] == "test") & frame["label"].isna()]
+        values = {row.metric.replace("@", "_at_"): float(row.value) for row in main.itertuples() if row.metric in RECALLS}
+        return dg.MaterializeResult(
+            metadata=table_metadata(
+                table,
+                metrics=dg.MetadataValue.md(markdown(main.drop(columns=["label"]))),
+                plot=picture(figures.metric_bars({ARCHITECTURES[partition[1]].title: frame})),
+                **values,
+            )
+        )
+
+    @dg.asset(**table_asset("comparison", group="evaluation"), deps=["scores", "evaluation"], partitions_def=label_sets(settings))
+    def comparison(
+        context: dg.AssetExecutionContext,
+        settings: dg.ResourceParam[Settings],
+        storage: dg.ResourceParam[Storage],
+    ) -> dg.MaterializeResult:
+        """Every pair of architectures on the same test images: differences with intervals, and exact McNemar tests."""
+        label_set = context.partition_key
+        with for_people():
+            trained = [name for name in settings.architectures if storage.has_table("evaluation", (label_set, name))]
+            tables = {name: storage.read_table("scores", (label_set, name)) for name in trained}
+            table = compare(tables, settings.evaluation.resamples, settings.evaluation.seed)
+            table = storage.write_table("comparison", table, (label_set,))
+        evaluations = {
+            ARCHITECTURES[name].title: storage.read_table("evaluation", (label_set, name)).to_pandas() for name in trained
+        }
+        return dg.MaterializeResult(
+            metadata=table_metadata(
+                table,
+                pairs=dg.MetadataValue.md(markdown(table.to_pandas())),
+                plot=picture(figures.metric_bars(evaluations)),
+            )
+        )
+
+    @dg.asset(group_name="evaluation", kinds={"html"}, owners=["team:data"], deps=["comparison"])
+    def report(settings: dg.ResourceParam[Settings], storage: dg.ResourceParam[Storage]) -> dg.MaterializeResult:
+        """One self-contained HTML file about everything: data, labels, graphs, models and what they are worth."""
+        with for_people():
+            html = build_report(collect(settings, storage)).encode()
+            storage.write_bytes(REPORT_KEY, html)
+        return dg.MaterializeResult(
+            metadata={"file": dg.MetadataValue.path(storage.path(REPORT_KEY)), "bytes": len(html)}
+        )
+
+    return [scores, evaluation, comparison, report]

@@ -1,0 +1,89 @@
+"""A model per label set and architecture."""
+
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+
+from modeling import figures
+from modeling.architectures import ARCHITECTURES
+from modeling.correlation import adjacency_from_table, graph_hash
+from modeling.word_vectors import vectors_from_table
+from pipeline.metadata import for_people, markdown, picture, spec, table_metadata
+from pipeline.partitions import label_set_models, model_partition
+from pipeline.progress import Progress
+from pipeline.settings import Settings
+from pipeline.storage import Storage
+
+
+def training_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
+    """Return the assets of the group ``training``."""
+
+    @dg.multi_asset(
+        name="training",
+        specs=[
+            dg.AssetSpec(
+                "model",
+                group_name="training",
+                deps=["data_set", "word_vectors", "correlation_matrix"],
+                description="Weights (safetensors) with a card (JSON) that says everything needed to rebuild them. The best "
+                "epoch is chosen on the validation split.",
+                kinds={"pytorch"},
+                owners=["team:data"],
+            ),
+            spec(
+                "training_curves",
+                group="training",
+                deps=["data_set", "word_vectors", "correlation_matrix"],
+                description="Loss and validation score by epoch.",
+            ),
+        ],
+        partitions_def=label_set_models(settings),
+    )
+    def training(
+        context: dg.AssetExecutionContext,
+        settings: dg.ResourceParam[Settings],
+        storage: dg.ResourceParam[Storage],
+        progress: dg.ResourceParam[Progress],
+    ) -> Iterator[dg.MaterializeResult]:
+        """Train one architecture on one label set."""
+        from modeling.train import train  # brings torch
+
+        label_set, architecture = model_partition(context.partition_key)
+        with for_people(), storage.model_folder(label_set, architecture) as folder:
+            graph = storage.read_table("correlation_matrix", (label_set,))
+            labels, adjacency = adjacency_from_table(graph)
+            trained = train(
+                storage.read_table("data_set", (label_set,)).to_pandas(),
+                labels,
+                vectors_from_table(storage.read_table("word_vectors", (label_set,)), labels),
+                adjacency,
+                architecture,
+                settings.backbone,
+                settings.training,
+                storage.image_path,
+                storage.cache_folder("cache"),
+                folder,
+                progress.step(f"training {ARCHITECTURES[architecture].title} on {label_set}"),
+                graph_hash(graph),
+            )
+        curves = storage.write_table("training_curves", trained.curves, (label_set, architecture))
+        card = {key: value for key, value in trained.card.items() if isinstance(value, str | int | float)}
+        yield dg.MaterializeResult(
+            asset_key="model",
+            metadata={
+                "weights": dg.MetadataValue.path(str(storage.model_path(label_set, architecture))),
+                "card": dg.MetadataValue.json(trained.card),
+                **card,
+                "curves": picture(figures.training_curves(curves.to_pandas())),
+            },
+        )
+        yield dg.MaterializeResult(
+            asset_key="training_curves",
+            metadata=table_metadata(
+                curves,
+                epochs=dg.MetadataValue.md(markdown(curves.to_pandas())),
+                plot=picture(figures.training_curves(curves.to_pandas())),
+            ),
+        )
+
+    return [training]

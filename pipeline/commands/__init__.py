@@ -1,0 +1,1 @@
+"""What each command of the launcher does, one module per command."""

@@ -1,0 +1,123 @@
+"""``stylegraph demo``: the whole job on a small social network of its own."""
+
+import contextlib
+import os
+import secrets
+import socket
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+from string import Template
+
+from rich.console import Console
+
+from labeling.taxonomy import Taxonomy
+from pipeline.commands.report import print_report
+from pipeline.commands.run import run_stages, say_failures
+from pipeline.demo.check import check_planted
+from pipeline.demo.experts import write_export
+from pipeline.demo.server import running_server
+from pipeline.demo.world import Planted, build_world
+from pipeline.display import print_table
+from pipeline.last_run import remember
+from pipeline.partitions import window_keys
+from pipeline.run import collection_steps, model_steps
+from pipeline.settings import CONFIG_VARIABLE, Settings, load_settings
+from pipeline.storage import Storage, write_file
+
+CONFIG_NAME = "stylegraph.toml"
+WORLD_NAME = "network"
+EXPORT_NAME = "label_studio_export.json"
+KEY_NAME = "hmac.key"
+KEY_VARIABLE = "STYLEGRAPH_HMAC_KEY"
+SEED = 2019
+
+
+def run_demo(folder: Path, posts: int, console: Console) -> int:
+    """Build the network, crawl it, let simulated experts label, train, compare; return the exit code."""
+    folder = folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    with console.status(f"Drawing a social network with {posts} posts"):
+        planted = build_world(folder / WORLD_NAME, SEED, posts)
+    config = _write_config(folder)
+    with demo_environment(config, console) as environment:
+        os.environ.update({**environment, CONFIG_VARIABLE: str(config)})
+        settings = load_settings(config)
+        remember(config)
+        storage = Storage(settings.data.location)
+        outcomes = run_stages(settings, collection_steps(settings), console)
+        if any(outcome.step.key == "collection" and not outcome.failure for outcome in outcomes):
+            tasks = storage.read_table("label_tasks").to_pandas()
+            taxonomy = Taxonomy(settings.taxonomy.labels)
+            write_export(tasks, planted, folder / EXPORT_NAME, SEED, taxonomy)
+            outcomes += run_stages(settings, model_steps(settings), console)
+    failures = [outcome for outcome in outcomes if outcome.failure]
+    if failures:
+        return say_failures(failures, console)
+    ok = _print_checks(planted, settings, storage, console)
+    print_report(settings, console)
+    console.print("Look at the graph: make dev      Use the model: stylegraph predict IMAGE", highlight=False, soft_wrap=True)
+    return 0 if ok else 1
+
+
+@contextlib.contextmanager
+def demo_environment(config: Path, console: Console) -> Iterator[dict[str, str]]:
+    """Serve the demo's network while the block runs, when ``config`` is a demo's; give the variables that a run needs."""
+    folder = config.resolve().parent
+    if not (folder / WORLD_NAME).is_dir() or config.name != CONFIG_NAME:
+        yield {}
+        return
+    port = load_port(folder)
+    with running_server(folder / WORLD_NAME, port) as url:
+        console.print(f"Demo network: {url}", highlight=False, soft_wrap=True)
+        yield {"STYLEGRAPH_SOURCES__DEMO__SERVER": url, KEY_VARIABLE: os.environ.get(KEY_VARIABLE) or _key(folder)}
+
+
+def load_port(folder: Path) -> int:
+    """Return the port that the demo's network had before if it is free, else a free one, and note it."""
+    note = folder / "port"
+    if note.exists():
+        port = int(note.read_text())
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    write_file(note, str(port).encode())
+    return port
+
+
+def _key(folder: Path) -> str:
+    """Return the demo's own key for author handles, made at first use and readable by its owner only."""
+    path = folder / KEY_NAME
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_hex(32))
+    return path.read_text().strip()
+
+
+def _write_config(folder: Path) -> Path:
+    """Write the demo's settings file, unless it is there: people may have changed it."""
+    config = folder / CONFIG_NAME
+    if not config.exists():
+        template = Template(resources.files("pipeline.demo").joinpath("stylegraph.toml").read_text("utf-8"))
+        write_file(config, template.substitute(export=EXPORT_NAME).encode())
+    return config
+
+
+def _print_checks(planted: Planted, settings: Settings, storage: Storage, console: Console) -> bool:
+    """Print what was planted beside what was found; return whether everything was."""
+    windows = window_keys(settings.windows)
+    checks = check_planted(
+        planted,
+        posts=storage.read_windows("posts", windows).to_pandas(),
+        images=storage.read_windows("images", windows).to_pandas(),
+        counts=storage.read_windows("crawl_counts", windows).to_pandas(),
+        unique=storage.read_table("unique_images").to_pandas(),
+        annotations=storage.read_table("annotations").to_pandas(),
+        quarantined=storage.read_table("quarantined_annotations").to_pandas(),
+    )
+    rows = [[check.name, check.planted, check.found, "✓" if check.ok else "differs"] for check in checks]
+    print_table("Planted and found", ["what", "planted", "found", ""], rows, console)
+    return all(check.ok for check in checks)

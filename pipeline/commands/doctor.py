@@ -1,0 +1,118 @@
+"""``stylegraph doctor``: settings, versions and inputs, and what is missing."""
+
+import importlib.metadata
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from crawlers.errors import CrawlError
+from crawlers.identity import key_from_env
+from crawlers.sources import ArchiveSource, MastodonSource
+from modeling.errors import ModelingError
+from modeling.word_vectors import word_vectors
+from pipeline.settings import Settings, SettingsError, load_settings
+from pipeline.storage import Storage
+
+PACKAGES = ("dagster", "scrapy", "torch", "torchvision", "lightning", "pandas", "pyarrow", "label-studio-sdk", "ImageHash")
+LEAST_FREE = 2_000_000_000  # bytes of disk
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    ok: bool
+    detail: str
+
+
+def examine(config: Path, console: Console) -> int:
+    """Print what was found and return 1 when something is missing."""
+    findings = [Finding("Python", True, platform.python_version())]
+    findings += [Finding(name, True, importlib.metadata.version(name)) for name in PACKAGES]
+    findings.append(_torchvision())
+    try:
+        settings = load_settings(config)
+    except SettingsError as error:
+        findings += [Finding("settings", False, line) for line in str(error).splitlines()]
+    else:
+        findings.append(Finding("settings", True, str(config)))
+        findings += _inputs(settings)
+    for finding in findings:
+        mark, style = ("✓", "green") if finding.ok else ("!", "red")
+        console.print(f"[{style}]{mark}[/] {finding.what:<18} ", end="", highlight=False)
+        console.print(finding.detail, markup=False, highlight=False, soft_wrap=True)
+    missing = sum(not finding.ok for finding in findings)
+    console.print(f"{missing} things to put right" if missing else "Ready: stylegraph run", style="red" if missing else "green")
+    return 1 if missing else 0
+
+
+def _inputs(settings: Settings) -> Iterator[Finding]:
+    yield _data_location(settings)
+    for name, source in settings.sources.items():
+        if isinstance(source, ArchiveSource):
+            for path, kind in ((source.folder, "folder"), (source.posts, "table of posts")):
+                yield Finding(f"source {name}", path.exists(), f"{kind} {path}" + ("" if path.exists() else " does not exist"))
+        elif isinstance(source, MastodonSource):
+            yield _server(name, source)
+    if any(isinstance(source, MastodonSource) for source in settings.sources.values()):
+        try:
+            key_from_env(os.environ)
+            yield Finding("HMAC key", True, "STYLEGRAPH_HMAC_KEY is set")
+        except CrawlError as error:
+            yield Finding("HMAC key", False, str(error))
+    path = settings.labels.path
+    yield Finding("labels", path.exists(), str(path) + ("" if path.exists() else " does not exist; set labels.path"))
+    weights = settings.backbone.weights_path
+    if weights is not None:
+        yield Finding("weights", weights.exists(), str(weights) + ("" if weights.exists() else " does not exist"))
+    yield _vectors(settings)
+
+
+def _data_location(settings: Settings) -> Finding:
+    storage = Storage(settings.data.location)
+    try:
+        storage.write_bytes("scratch/doctor", b"")
+    except OSError as error:
+        return Finding("data", False, f"{settings.data.location} cannot be written ({error}); set data.location")
+    storage.filesystem.rm(storage.path("scratch/doctor"))
+    free = shutil.disk_usage(storage.scratch if storage.scratch.exists() else Path.cwd()).free
+    return Finding("data", free > LEAST_FREE, f"{settings.data.location}, {free / 1e9:.0f} GB free")
+
+
+def _server(name: str, source: MastodonSource) -> Finding:
+    import urllib.error
+    import urllib.request
+
+    address = f"{source.server}/api/v2/instance"
+    try:
+        with urllib.request.urlopen(address, timeout=10) as answer:  # noqa: S310 - http(s), checked by the settings
+            return Finding(f"source {name}", True, f"{source.server} answers ({answer.status})")
+    except urllib.error.HTTPError as error:
+        return Finding(f"source {name}", True, f"{source.server} answers ({error.code})")
+    except OSError as error:
+        return Finding(f"source {name}", False, f"{source.server} does not answer ({error})")
+
+
+def _vectors(settings: Settings) -> Finding:
+    try:
+        word_vectors(list(settings.taxonomy.labels), settings.word_vectors.path, settings.word_vectors.parts)
+    except ModelingError as error:
+        return Finding("word vectors", False, str(error))
+    return Finding("word vectors", True, str(settings.word_vectors.path or "the carried 100-d table"))
+
+
+def _torchvision() -> Finding:
+    try:
+        import modeling.torchvision_guard
+        import torchvision  # noqa: F401 - does it load beside this torch?
+    except (ImportError, RuntimeError) as error:
+        return Finding("torchvision loads", False, str(error))
+    import torch
+
+    return Finding("torchvision loads", True, f"device {'cuda' if torch.cuda.is_available() else 'cpu'}")

@@ -1,0 +1,42 @@
+"""``stylegraph run``."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from pipeline.commands.report import print_report
+from pipeline.display import Display
+from pipeline.graph import build_definitions
+from pipeline.instance import open_instance
+from pipeline.run import Outcome, Step, collection_steps, model_steps, run_steps
+from pipeline.settings import Settings
+from pipeline.storage import Storage
+
+
+def run_all(settings: Settings, console: Console) -> int:
+    """Run the whole graph, print the tables, and return the exit code: 0 only when every step went well."""
+    outcomes = run_stages(settings, [*collection_steps(settings), *model_steps(settings)], console)
+    failures = [outcome for outcome in outcomes if outcome.failure]
+    if not any(outcome.step.key == "report" for outcome in failures):
+        print_report(settings, console)
+    return say_failures(failures, console)
+
+
+def run_stages(settings: Settings, steps: Sequence[Step], console: Console) -> list[Outcome]:
+    """Run steps in the instance of the data location and show how they go."""
+    display = Display(console)
+    outcomes = []
+    with open_instance(Storage(settings.data.location)) as instance, display.shown(len(steps)):
+        for outcome in run_steps(steps, build_definitions(settings, display), instance, display.started):
+            display.ended(outcome)
+            outcomes.append(outcome)
+    return outcomes
+
+
+def say_failures(failures: Sequence[Outcome], console: Console) -> int:
+    """Print what went wrong, one line a step, and return the exit code."""
+    for outcome in failures:
+        console.print(f"{outcome.step.title}: {outcome.failure}", style="red", markup=False, highlight=False, soft_wrap=True)
+    if failures:
+        console.print(f"{len(failures)} steps did not end well. Put right what the lines above say and run again.", style="red")
+    return 1 if failures else 0

@@ -1,0 +1,108 @@
+"""What people see of a table in the Dagster UI: row counts, previews, column schemas, plots and pictures."""
+
+import contextlib
+import html
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+import pyarrow as pa
+
+from crawlers.errors import CrawlError
+from labeling.errors import LabelingError
+from modeling.errors import ModelingError
+from modeling.figures import png_data_uri
+from pipeline.tables import TABLES, TableError
+
+PREVIEW_ROWS = 8
+PREVIEW_LENGTH = 48  # characters of a cell
+
+
+@contextlib.contextmanager
+def for_people() -> Iterator[None]:
+    """Turn the errors that libraries raise for people into a failure without retries whose first line is the message."""
+    try:
+        yield
+    except (CrawlError, LabelingError, ModelingError, TableError) as error:
+        raise dg.Failure(description=str(error), allow_retries=False) from error
+
+
+def table_asset(name: str, *, group: str) -> dict[str, Any]:
+    """Return the arguments of an asset that is a table: group, kind, owner and columns. Its docstring describes it."""
+    return {
+        "group_name": group,
+        "kinds": {"parquet"},
+        "owners": ["team:data"],
+        "metadata": {"dagster/column_schema": column_schema(name)},
+    }
+
+
+def spec(name: str, *, group: str, description: str, deps: Sequence[str] = ()) -> dg.AssetSpec:
+    """Return the spec of a table that is made together with others."""
+    return dg.AssetSpec(name, description=description, deps=list(deps), **table_asset(name, group=group))
+
+
+def column_schema(name: str) -> dg.TableSchema:
+    """Return the columns of a table for the UI."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(field.name, str(field.type), constraints=dg.TableColumnConstraints(nullable=field.nullable))
+            for field in TABLES[name].schema
+        ]
+    )
+
+
+def table_metadata(table: pa.Table, **extra: Any) -> dict[str, Any]:
+    """Return row count and preview of a table, and ``extra`` after them."""
+    return {"dagster/row_count": table.num_rows, "preview": dg.MetadataValue.md(preview(table)), **extra}
+
+
+def preview(table: pa.Table, rows: int = PREVIEW_ROWS) -> str:
+    """Return the first rows of a table as Markdown."""
+    return markdown(table.slice(0, rows).to_pandas())
+
+
+def markdown(frame: pd.DataFrame) -> str:
+    """Return a data frame as a Markdown table; what strangers wrote in it stays text."""
+    if frame.empty:
+        return "*no rows*"
+    lines = ["| " + " | ".join(_cell(column) for column in frame.columns) + " |", "| " + " | ".join("---" for _ in frame.columns) + " |"]
+    lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in frame.itertuples(index=False)]
+    return "\n".join(lines)
+
+
+def reason_counts(reasons: pa.ChunkedArray | pd.Series, good: str) -> dict[str, int]:
+    """Count rows by reason; those without a reason count as ``good``."""
+    column = pd.Series(reasons.to_pylist() if isinstance(reasons, pa.ChunkedArray) else list(reasons), dtype=object)
+    counts = column.where(column.notna(), good).value_counts()
+    return {str(reason): int(count) for reason, count in counts.items()}
+
+
+def counts_markdown(counts: Mapping[str, int], heading: str) -> str:
+    """Return counts by reason as Markdown, most frequent first."""
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return markdown(pd.DataFrame(ordered, columns=[heading, "count"]))
+
+
+def picture(png: bytes) -> dg.MetadataValue:
+    """Return a PNG as metadata that the UI shows as a picture."""
+    return dg.MetadataValue.md(f"![picture]({png_data_uri(png)})")
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bytes):
+        value = value.hex()
+    if value is None or value is pd.NaT or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, list):
+        value = ", ".join(str(item) for item in value)
+    text = str(value)
+    if len(text) > PREVIEW_LENGTH:
+        text = text[: PREVIEW_LENGTH - 1] + "…"
+    return html.escape(text.replace("\n", " ")).replace("|", "&#124;").replace("[", "&#91;").replace("`", "&#96;")

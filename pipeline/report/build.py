@@ -1,0 +1,107 @@
+"""Puts the report together: views of the tables, templates, style and script, in one HTML file without outside parts."""
+
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from pipeline.report import wording
+from pipeline.report.comparisons import tests_view
+from pipeline.report.data import LabelSetResult, ReportData
+from pipeline.report.duplicates import duplicates_view
+from pipeline.report.label_sets import graph_view, splits_view, training_view
+from pipeline.report.labels import labels_view
+from pipeline.report.results import results_view
+from pipeline.report.score_browser import browser_payload, differences_view, ranked
+from pipeline.report.sources import sources_view
+from pipeline.report.summary import summary_view
+from pipeline.report.thumbnails import Thumbnails
+
+FOLDER = Path(__file__).parent
+SECTIONS = (
+    ("summary", "In short"),
+    ("sources", "Where the data came from"),
+    ("duplicates", "Near-duplicates"),
+    ("labels", "Labels"),
+    ("data-sets", "Data sets and splits"),
+    ("graph", "Label graph"),
+    ("training", "Training"),
+    ("results", "Results"),
+    ("differences", "Where the models differ"),
+    ("tests", "Paired tests"),
+    ("browser", "Image by image"),
+    ("versions", "Versions"),
+)
+MODEL_FACTS = (  # keys of a model's card that are shown, with their names
+    ("backbone", "backbone"),
+    ("pooling", "pooling"),
+    ("seed", "seed"),
+    ("data_set_version", "data set"),
+    ("graph_hash", "graph"),
+    ("weights_sha256", "weights file"),
+    ("image_size", "image size"),
+)
+
+
+def build_report(data: ReportData) -> str:
+    """The report as one HTML document. Text of posts and labels is escaped; pictures are re-encoded."""
+    thumbnails = Thumbnails(data.thumbnail)
+    duplicates = duplicates_view(data, thumbnails)
+    scored = [(result, ranked(result)) for result in data.label_sets]
+    label_sets = [_label_set(data, result, models, thumbnails) for result, models in scored]
+    environment = _environment()
+    return environment.get_template("report.html").render(
+        data=data,
+        sections=SECTIONS,
+        summary=summary_view(data),
+        sources=sources_view(data),
+        duplicates=duplicates,
+        labels=labels_view(data),
+        label_sets=label_sets,
+        browser=browser_payload(data, scored, thumbnails),
+        versions=list(data.versions.items()),
+        settings=wording.flat(data.settings),
+        style=Markup((FOLDER / "report.css").read_text(encoding="utf-8")),
+        script=Markup((FOLDER / "report.js").read_text(encoding="utf-8")),
+    )
+
+
+def _label_set(data: ReportData, result: LabelSetResult, models: Any, thumbnails: Thumbnails) -> dict[str, Any]:
+    return {
+        "name": result.name,
+        "labels": list(result.labels),
+        "membership": result.membership,
+        "failure": result.failure,
+        "splits": splits_view(result),
+        "graph": graph_view(result),
+        "training": training_view(data, result),
+        "results": results_view(data, result),
+        "differences": differences_view(data, result, models, thumbnails),
+        "tests": tests_view(data, result),
+        "version": result.data_set_version,
+        "graph_hash": result.graph_hash,
+        "models": [
+            {
+                "name": data.display_name(model.architecture),
+                "failure": model.failure,
+                "facts": [(name, model.card[key]) for key, name in MODEL_FACTS if model.card.get(key) is not None],
+                "card": wording.flat(model.card),
+            }
+            for model in result.models
+        ],
+    }
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    for name in ("count", "percent", "points", "p_value", "metric_name", "missing"):
+        environment.filters[name] = getattr(wording, name)
+    environment.globals["interval"] = wording.interval
+    return environment

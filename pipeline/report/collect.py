@@ -1,0 +1,90 @@
+"""Gather what the report shows from the data location."""
+
+import importlib.metadata
+import json
+import platform
+from typing import Any
+
+import pandas as pd
+
+from modeling.architectures import ARCHITECTURES
+from modeling.correlation import graph_hash
+from modeling.errors import ModelingError
+from modeling.label_sets import choose_labels, data_set_version
+from pipeline.partitions import window_keys
+from pipeline.report.data import LabelSetResult, ModelResult, ReportData
+from pipeline.settings import Settings
+from pipeline.storage import Storage
+
+PACKAGES = ("dagster", "scrapy", "torch", "torchvision", "lightning", "numpy", "pandas", "pyarrow", "pillow", "ImageHash")
+
+
+def collect(settings: Settings, storage: Storage) -> ReportData:
+    """Return the tables of the last run, its models' cards, its settings and the versions of its code."""
+    windows = window_keys(settings.windows)
+    single = ("unique_images", "similar_pairs", "labels", "agreement", "quarantined_annotations", "label_frequencies")
+    frames: dict[str, pd.DataFrame | None] = {name: _frame(storage, name) for name in single}
+
+    def thumbnail(image_id: str) -> bytes | None:
+        key = storage.image_key(image_id)
+        return storage.read_bytes(key) if storage.exists(key) else None
+
+    return ReportData(
+        title=settings.report.title,
+        notices=settings.report.notices,
+        posts=storage.read_windows("posts", windows).to_pandas(),
+        images=storage.read_windows("images", windows).to_pandas(),
+        counts=storage.read_windows("crawl_counts", windows).to_pandas(),
+        label_sets=[_label_set(settings, storage, name) for name in settings.label_sets],
+        versions=_versions(),
+        settings=json.loads(settings.model_dump_json()),
+        architecture_names={name: architecture.title for name, architecture in ARCHITECTURES.items()},
+        thumbnail=thumbnail,
+        **frames,
+    )
+
+
+def _frame(storage: Storage, name: str, *partition: str) -> pd.DataFrame | None:
+    return storage.read_table(name, partition).to_pandas() if storage.has_table(name, partition) else None
+
+
+def _label_set(settings: Settings, storage: Storage, name: str) -> LabelSetResult:
+    label_set = settings.label_sets[name]
+    frequencies = storage.read_table("label_frequencies")
+    try:
+        labels = choose_labels(frequencies, label_set)
+    except ModelingError as error:
+        return LabelSetResult(name, (), membership=label_set.membership, failure=str(error))
+    data_set = _frame(storage, "data_set", name)
+    correlation = _frame(storage, "correlation_matrix", name)
+    return LabelSetResult(
+        name,
+        labels,
+        membership=label_set.membership,
+        data_set=data_set,
+        split_balance=_frame(storage, "split_balance", name),
+        correlation=correlation,
+        comparison=_frame(storage, "comparison", name),
+        models=[_model(storage, name, architecture) for architecture in settings.architectures],
+        data_set_version=data_set_version(data_set) if data_set is not None else None,
+        graph_hash=graph_hash(correlation) if correlation is not None else None,
+        failure=None if data_set is not None else "the data set could not be made",
+    )
+
+
+def _model(storage: Storage, label_set: str, architecture: str) -> ModelResult:
+    if not storage.has_table("scores", (label_set, architecture)):
+        return ModelResult(architecture, failure="not trained yet, or training failed")
+    card: dict[str, Any] = json.loads((storage.model_path(label_set, architecture) / "card.json").read_text("utf-8"))
+    return ModelResult(
+        architecture,
+        evaluation=_frame(storage, "evaluation", label_set, architecture),
+        scores=_frame(storage, "scores", label_set, architecture),
+        curves=_frame(storage, "training_curves", label_set, architecture),
+        card=card,
+    )
+
+
+def _versions() -> dict[str, str]:
+    versions = {"stylegraph": importlib.metadata.version("stylegraph"), "Python": platform.python_version()}
+    return versions | {name: importlib.metadata.version(name) for name in PACKAGES}

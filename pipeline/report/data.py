@@ -1,0 +1,74 @@
+"""What the report is built from: tables of one run as pandas frames, and a way to get a picture.
+
+A frame is ``None`` where a run has no such table (nothing crawled, one label set failed, labels without annotators):
+the report then says so in that place and shows the rest. Frames have the schemas of the packages' ``tables`` modules.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+ARCHITECTURE_NAMES: dict[str, str] = {
+    "basic_cnn": "Basic CNN",
+    "linear_probe": "Linear probe",
+    "backbone": "Backbone",
+    "backbone_max": "Backbone, max pooling",
+    "ml_gcn": "ML-GCN",
+}
+
+
+@dataclass(frozen=True)
+class ModelResult:
+    """One architecture on one label set."""
+
+    architecture: str
+    evaluation: pd.DataFrame | None = None  # EVALUATION
+    scores: pd.DataFrame | None = None  # SCORES
+    curves: pd.DataFrame | None = None  # TRAINING_CURVES
+    card: Mapping[str, Any] = field(default_factory=dict)  # the model's card.json
+    failure: str | None = None  # one line, when there is no model
+
+
+@dataclass(frozen=True)
+class LabelSetResult:
+    """One label set: its images, its graph and its models, in the order in which they are shown."""
+
+    name: str  # e.g. top-5
+    labels: Sequence[str]  # in the order of the scores
+    membership: str = "all"  # all, main
+    data_set: pd.DataFrame | None = None  # DATA_SET
+    split_balance: pd.DataFrame | None = None  # SPLIT_BALANCE
+    correlation: pd.DataFrame | None = None  # CORRELATION_MATRIX
+    comparison: pd.DataFrame | None = None  # COMPARISON
+    models: Sequence[ModelResult] = ()
+    data_set_version: str | None = None
+    graph_hash: str | None = None
+    failure: str | None = None  # one line, when the label set could not be built
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """Everything the report shows. ``thumbnail`` gives the bytes of a picture in any format and size, or None."""
+
+    title: str = "Fashion styles: from posts to a compared model"
+    notices: Sequence[str] = ()  # what a reader must know first, e.g. that the pictures are drawn by the demo
+    posts: pd.DataFrame | None = None  # POSTS, all windows
+    images: pd.DataFrame | None = None  # IMAGES, all windows
+    counts: pd.DataFrame | None = None  # CRAWL_COUNTS, all windows
+    unique_images: pd.DataFrame | None = None  # UNIQUE_IMAGES
+    similar_pairs: pd.DataFrame | None = None  # SIMILAR_PAIRS
+    labels: pd.DataFrame | None = None  # LABELS
+    agreement: pd.DataFrame | None = None  # AGREEMENT
+    quarantined_annotations: pd.DataFrame | None = None  # QUARANTINED_ANNOTATIONS
+    label_frequencies: pd.DataFrame | None = None  # LABEL_FREQUENCIES
+    label_sets: Sequence[LabelSetResult] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)  # what -> version or hash
+    settings: Mapping[str, Any] = field(default_factory=dict)  # the settings in force, as JSON can hold them
+    architecture_names: Mapping[str, str] = field(default_factory=dict)  # overrides of ARCHITECTURE_NAMES
+    thumbnail: Callable[[str], bytes | None] = lambda image_id: None
+
+    def display_name(self, architecture: str) -> str:
+        """The name under which people see an architecture."""
+        return self.architecture_names.get(architecture) or ARCHITECTURE_NAMES.get(architecture, architecture)

@@ -1,0 +1,128 @@
+"""Numbers and short codes as people read them."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+NOTHING = "–"
+
+REASONS: dict[str, str] = {
+    "kept": "kept",
+    "ok": "fetched and valid",
+    "outside_window": "posted outside the window",
+    "other_tag": "under another hashtag",
+    "no_tag": "without the hashtag",
+    "no_image": "without a picture",
+    "boost": "a boost of another post",
+    "sensitive": "marked sensitive at the source",
+    "duplicate_row": "a second row for the same picture",
+    "missing_file": "file is missing",
+    "http_404": "deleted at the source (404)",
+    "http_410": "deleted at the source (410)",
+    "http_error": "server error",
+    "timeout": "server did not answer in time",
+    "not_an_image": "not a picture",
+    "truncated": "cut off in the middle",
+    "too_many_pixels": "more pixels than allowed",
+    "too_large": "more bytes than allowed",
+    "animated": "animated picture",
+    "forbidden_address": "address is not public",
+    "forbidden_path": "path leaves the folder",
+    "robots": "forbidden by robots.txt",
+    "agreed": "annotators agree",
+    "resolved_by_review": "settled by a reviewer",
+    "majority": "majority of annotators",
+    "single": "one annotator",
+    "conflict": "annotators disagree: no label",
+    "two_mains": "more than one main label",
+    "no_main": "no main label",
+    "unknown_label": "label outside the taxonomy",
+    "main_in_subs": "main label repeated among the sub labels",
+    "sub_is_main": "main label repeated among the sub labels",
+    "unknown_image": "image is not in the collection",
+    "ambiguous_image": "name fits more than one image",
+    "duplicate_image": "image was named before",
+    "skipped": "skipped by the annotator",
+    "draft": "draft, never submitted",
+    "superseded": "replaced by a newer one of the same annotator",
+    "plain": "as it is",
+    "trim": "without its border",
+    "mirror": "mirrored",
+    "trim_mirror": "mirrored, without its border",
+    "sha256": "same bytes",
+    "phash": "looks the same",
+}
+
+METRIC_NAMES: dict[str, str] = {
+    "any@1": "Top-1 any",
+    "all@2": "Top-2 all",
+    "any@2": "Top-2 any",
+    "all@3": "Top-3 all",
+    "any@3": "Top-3 any",
+    "mean5": "Mean of the five",
+    "map": "Mean average precision",
+}
+
+
+def reason_text(code: str | None) -> str:
+    """A short code in words; a code that is not known is shown with spaces."""
+    if not code:
+        return NOTHING
+    return REASONS.get(code, code.replace("_", " "))
+
+
+def metric_name(metric: str) -> str:
+    """``any@1`` as ``Top-1 any``."""
+    return METRIC_NAMES.get(metric, metric)
+
+
+def count(value: Any) -> str:
+    """A whole number with thousands separators; a dash where there is none."""
+    return NOTHING if missing(value) else f"{int(value):,}"
+
+
+def percent(value: Any, digits: int = 1) -> str:
+    """A share (0 to 1) as a percentage without the sign, ``74.7``; a dash where it is undefined."""
+    return NOTHING if missing(value) else f"{100 * float(value):.{digits}f}"
+
+
+def interval(low: Any, high: Any) -> str:
+    """A 95% interval of shares as ``70.1 to 79.0``."""
+    return NOTHING if missing(low) or missing(high) else f"{percent(low)} to {percent(high)}"
+
+
+def points(value: Any) -> str:
+    """A difference of shares in percentage points with its sign, ``+1.2``."""
+    if missing(value):
+        return NOTHING
+    text = f"{abs(100 * float(value)):.1f}"
+    return "0.0" if text == "0.0" else ("+" if float(value) > 0 else "−") + text
+
+
+def p_value(value: Any) -> str:
+    """A probability as ``0.032`` or ``< 0.001``."""
+    if missing(value):
+        return NOTHING
+    return "< 0.001" if float(value) < 0.001 else f"{float(value):.3f}"
+
+
+def missing(value: Any) -> bool:
+    """True for None, NaN and NaT."""
+    return value is None or (isinstance(value, float) and math.isnan(value)) or str(value) in ("NaT", "<NA>", "nan")
+
+
+def flat(mapping: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested settings as (dotted key, value) rows, in the order given."""
+    rows: list[tuple[str, str]] = []
+    for key, value in mapping.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            rows += flat(value, f"{name}.")
+        elif isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value):
+            for number, item in enumerate(value, start=1):
+                rows += flat(item if isinstance(item, Mapping) else {"value": item}, f"{name}[{number}].")
+        elif isinstance(value, list | tuple):
+            rows.append((name, ", ".join(str(item) for item in value)))
+        else:
+            rows.append((name, NOTHING if value is None else str(value)))
+    return rows

@@ -1,0 +1,120 @@
+"""The whole graph in the right order, in one Dagster instance: what ``stylegraph run`` does."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import dagster as dg
+
+from modeling.architectures import ARCHITECTURES
+from pipeline import jobs
+from pipeline.partitions import model_key, window_keys
+from pipeline.settings import Settings
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One run of one job.
+
+    ``needs`` are the keys of steps of which at least one must have gone well, ``needs_all`` of which all must.
+    """
+
+    key: str
+    job: str
+    title: str
+    partition: str | dg.MultiPartitionKey | None = None
+    needs: tuple[str, ...] = ()
+    needs_all: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a step ended."""
+
+    step: Step
+    seconds: float
+    rows: dict[str, int] = field(default_factory=dict)  # rows written, by table
+    failure: str | None = None  # one line
+    run_id: str | None = None
+    skipped: bool = False
+
+
+def collection_steps(settings: Settings) -> list[Step]:
+    """Return the steps from the networks to the label tasks."""
+    crawl = [Step(f"crawl {key}", jobs.CRAWL, f"Crawl {key}", key) for key in window_keys(settings.windows)]
+    return [*crawl, Step("collection", jobs.COLLECTION, "Near-duplicates", needs=tuple(step.key for step in crawl))]
+
+
+def model_steps(settings: Settings) -> list[Step]:
+    """Return the steps from the experts' labels to the report."""
+    steps = [Step("labels", jobs.LABELS, "Experts' labels")]
+    for name in settings.label_sets:
+        steps.append(Step(f"set {name}", jobs.LABEL_SET, f"Data set {name}", name, needs_all=("labels",)))
+        models = [
+            Step(
+                f"model {name} {architecture}",
+                jobs.MODEL,
+                f"{ARCHITECTURES[architecture].title}, {name}",
+                model_key(name, architecture),
+                needs_all=(f"set {name}",),
+            )
+            for architecture in settings.architectures
+        ]
+        compare = Step(f"compare {name}", jobs.COMPARISON, f"Comparison, {name}", name, needs=tuple(m.key for m in models))
+        steps += [*models, compare]
+    return [*steps, Step("report", jobs.REPORT, "Report", needs_all=("labels",))]
+
+
+def run_steps(
+    steps: Sequence[Step],
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    started: Callable[[Step], None] = lambda step: None,
+) -> Iterator[Outcome]:
+    """Run the steps in order and yield how each ended; a step whose needs failed is skipped, the others go on."""
+    failed: set[str] = set()
+    known = {step.key for step in steps}
+    for step in steps:
+        missing = [key for key in step.needs_all if key in failed]
+        if not missing and step.needs and known.issuperset(step.needs) and failed.issuperset(step.needs):
+            missing = list(step.needs)
+        if missing:
+            failed.add(step.key)
+            yield Outcome(step, 0.0, failure=f"not run, because {missing[0]} failed", skipped=True)
+            continue
+        started(step)
+        outcome = _run(step, definitions, instance)
+        if outcome.failure:
+            failed.add(step.key)
+        yield outcome
+
+
+def _run(step: Step, definitions: dg.Definitions, instance: dg.DagsterInstance) -> Outcome:
+    begin = time.monotonic()
+    result = definitions.resolve_job_def(step.job).execute_in_process(
+        instance=instance, partition_key=step.partition, raise_on_error=False, run_config=QUIET
+    )
+    rows = {}
+    for event in result.get_asset_materialization_events():
+        materialization = event.step_materialization_data.materialization
+        count = materialization.metadata.get("dagster/row_count")
+        if count is not None and materialization.asset_key is not None:
+            rows[materialization.asset_key.to_user_string()] = int(str(count.value))
+    failure = None if result.success else _failure(result)
+    return Outcome(step, time.monotonic() - begin, rows, failure, result.run_id)
+
+
+def _failure(result: dg.ExecuteInProcessResult) -> str:
+    """Return one line that says why a run failed: what was written for people, else the innermost error."""
+    for event in result.filter_events(lambda event: event.is_step_failure):
+        data = event.step_failure_data
+        if data.user_failure_data and data.user_failure_data.description:
+            return str(data.user_failure_data.description)
+        error = data.error
+        while error is not None and error.cause is not None:
+            error = error.cause
+        if error is not None:
+            return f"{' '.join(error.message.split())} (details: run {result.run_id} in `stylegraph dev`)"
+    return f"the run failed (details: run {result.run_id} in `stylegraph dev`)"
