@@ -1,0 +1,92 @@
+"""Settings of data sets, label graph, word vectors and evaluation, checked when they are made."""
+
+import math
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Membership = Literal["all", "main"]
+GraphForm = Literal["equation", "reference_code", "identity"]
+
+
+class _Settings(BaseModel):
+    """Frozen, and a key that does not exist is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LabelSetSettings(_Settings):
+    """Which labels make a label set, and which images belong to it. Give either ``top`` or ``labels``."""
+
+    name: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9._-]*$",
+        max_length=60,
+        description="partition key and folder name: small letters, digits, dot, dash, underscore",
+    )
+    top: int | None = Field(default=None, ge=2, description="the so many labels that are most frequent as main label")
+    labels: list[str] | None = Field(default=None, min_length=2, description="these labels, in this order")
+    membership: Membership = Field(
+        default="all",
+        description="all: every label of an image is in the set; main: the main label is, other sub labels are dropped",
+    )
+
+    @model_validator(mode="after")
+    def _one_choice(self) -> "LabelSetSettings":
+        if (self.top is None) == (self.labels is None):
+            raise ValueError(f"label set {self.name!r}: give either top or labels, not both and not none")
+        if self.labels is not None and len(set(self.labels)) != len(self.labels):
+            twice = next(label for label in self.labels if self.labels.count(label) > 1)
+            raise ValueError(f"label set {self.name!r}: label {twice!r} stands twice in labels; leave one out")
+        return self
+
+
+class GraphSettings(_Settings):
+    """How the adjacency of the label graph is made from co-occurrence counts."""
+
+    form: GraphForm = Field(
+        default="equation",
+        description="equation: as the paper; reference_code: as its published code; identity: no graph",
+    )
+    tau: float = Field(default=0.4, gt=0, le=1, description="least conditional probability that makes an edge, 0 to 1")
+    p: float = Field(default=0.2, gt=0, lt=1, description="weight that a label's neighbours share, 0 to 1")
+
+
+class SplitSettings(_Settings):
+    """Target shares of the three splits, and the salt of the hash that assigns groups to them."""
+
+    train: float = Field(default=0.7, gt=0, lt=1, description="share of images, 0 to 1")
+    validation: float = Field(default=0.1, gt=0, lt=1, description="share of images, 0 to 1")
+    test: float = Field(default=0.2, gt=0, lt=1, description="share of images, 0 to 1")
+    salt: str = Field(default="stylegraph", description="another salt gives another split of the same images")
+
+    @model_validator(mode="after")
+    def _whole(self) -> "SplitSettings":
+        total = self.train + self.validation + self.test
+        if not math.isclose(total, 1.0, abs_tol=1e-9):
+            raise ValueError(f"train + validation + test must be 1, not {total:g}")
+        return self
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Target share by split, in the order train, validation, test."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+
+class WordVectorSettings(_Settings):
+    """Where the labels' word vectors come from."""
+
+    path: Path | None = Field(
+        default=None,
+        description="GloVe text file of any dimension, plain or zip; none: the table carried in the project",
+    )
+    parts: dict[str, list[str]] = Field(
+        default_factory=dict, description="label to the words whose vectors are averaged, over the built-in table"
+    )
+
+
+class EvaluationSettings(_Settings):
+    """Bootstrap intervals."""
+
+    resamples: int = Field(default=1000, ge=100, le=100_000, description="bootstrap resamples of the groups")
+    seed: int = Field(default=0, ge=0, description="seed of the resamples")
