@@ -20,7 +20,7 @@ from crawlers.dedup.rule import DedupRule
 from crawlers.jobs import CrawlLimits
 from crawlers.sources import Source
 from labeling.sources import LabelSource
-from labeling.taxonomy import FASHION_STYLES
+from labeling.styles import FASHION_STYLES
 from modeling.architectures import ARCHITECTURES
 from modeling.settings import EvaluationSettings, GraphSettings, LabelSetSettings, SplitSettings, WordVectorSettings
 from modeling.training_settings import PRESETS, BackboneSettings, TrainingSettings
@@ -66,7 +66,7 @@ class WindowSettings(Section):
 class TaxonomySettings(Section):
     """The labels that experts may give."""
 
-    labels: tuple[str, ...] = Field(default=tuple(FASHION_STYLES), min_length=2, description="in the order to show")
+    labels: tuple[str, ...] = Field(default=FASHION_STYLES.labels, min_length=2, description="in the order to show")
 
     @field_validator("labels")
     @classmethod
@@ -89,7 +89,7 @@ class Settings(BaseSettings):
     """Everything that a run depends on, apart from secrets."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, nested_model_default_partial_update=True
+        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
     )
 
     data: DataSettings = DataSettings()

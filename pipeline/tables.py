@@ -64,7 +64,4 @@ def conform(name: str, table: pa.Table) -> pa.Table:
         table = table.select(schema.names).cast(schema)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
         raise TableError(f"table {name}: {str(error).splitlines()[0]}") from error
-    for field in schema:
-        if not field.nullable and table.column(field.name).null_count:
-            raise TableError(f"table {name}: column {field.name} holds an empty value")
     return table

@@ -61,7 +61,7 @@ def label_assets() -> Sequence[dg.AssetsDefinition]:
     ) -> Iterator[dg.MaterializeResult]:
         """Read the label source and check every annotation."""
         with for_people():
-            index = ImageIndex(storage.read_table("label_tasks"))
+            index = ImageIndex.from_tasks(storage.read_table("label_tasks").to_pandas())
             read = read_annotations(settings.labels, index, Taxonomy(settings.taxonomy.labels))
             valid = storage.write_table("annotations", read.valid)
             quarantined = storage.write_table("quarantined_annotations", read.quarantined)

@@ -1,24 +1,25 @@
 """``stylegraph demo``: the whole job on a small social network of its own."""
 
 import contextlib
+import json
 import os
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 from string import Template
 
 from rich.console import Console
 
-from labeling.taxonomy import Taxonomy
 from pipeline.commands.report import print_report
 from pipeline.commands.run import run_stages, say_failures
 from pipeline.demo.check import check_planted
 from pipeline.demo.experts import write_export
+from pipeline.demo.posts import HASHTAGS
 from pipeline.demo.server import running_server
 from pipeline.demo.world import Planted, build_world
-from pipeline.display import print_table
+from pipeline.display import Display, print_table
 from pipeline.last_run import remember
 from pipeline.partitions import window_keys
 from pipeline.run import collection_steps, model_steps
@@ -37,8 +38,11 @@ def run_demo(folder: Path, posts: int, console: Console) -> int:
     """Build the network, crawl it, let simulated experts label, train, compare; return the exit code."""
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    with console.status(f"Drawing a social network with {posts} posts"):
-        planted = build_world(folder / WORLD_NAME, SEED, posts)
+    display = Display(console)
+    with display.shown(1):
+        drawing = display.step("drawing pictures")
+        planted = build_world(folder / WORLD_NAME, SEED, posts, progress=drawing)
+    console.print(f"A small social network with {len(planted.posts):,} posts, {len(planted.images):,} drawn pictures", highlight=False)
     config = _write_config(folder)
     with demo_environment(config, console) as environment:
         os.environ.update({**environment, CONFIG_VARIABLE: str(config)})
@@ -48,13 +52,12 @@ def run_demo(folder: Path, posts: int, console: Console) -> int:
         outcomes = run_stages(settings, collection_steps(settings), console)
         if any(outcome.step.key == "collection" and not outcome.failure for outcome in outcomes):
             tasks = storage.read_table("label_tasks").to_pandas()
-            taxonomy = Taxonomy(settings.taxonomy.labels)
-            write_export(tasks, planted, folder / EXPORT_NAME, SEED, taxonomy)
+            refused = write_export(tasks, planted, folder / EXPORT_NAME, SEED, settings.taxonomy.labels)
             outcomes += run_stages(settings, model_steps(settings), console)
     failures = [outcome for outcome in outcomes if outcome.failure]
     if failures:
         return say_failures(failures, console)
-    ok = _print_checks(planted, settings, storage, console)
+    ok = _print_checks(planted, refused, settings, storage, console)
     print_report(settings, console)
     console.print("Look at the graph: make dev      Use the model: stylegraph predict IMAGE", highlight=False, soft_wrap=True)
     return 0 if ok else 1
@@ -102,11 +105,13 @@ def _write_config(folder: Path) -> Path:
     config = folder / CONFIG_NAME
     if not config.exists():
         template = Template(resources.files("pipeline.demo").joinpath("stylegraph.toml").read_text("utf-8"))
-        write_file(config, template.substitute(export=EXPORT_NAME).encode())
+        write_file(config, template.substitute(export=EXPORT_NAME, hashtags=json.dumps(HASHTAGS)).encode())
     return config
 
 
-def _print_checks(planted: Planted, settings: Settings, storage: Storage, console: Console) -> bool:
+def _print_checks(
+    planted: Planted, refused: Mapping[str, int], settings: Settings, storage: Storage, console: Console
+) -> bool:
     """Print what was planted beside what was found; return whether everything was."""
     windows = window_keys(settings.windows)
     checks = check_planted(
@@ -117,6 +122,7 @@ def _print_checks(planted: Planted, settings: Settings, storage: Storage, consol
         unique=storage.read_table("unique_images").to_pandas(),
         annotations=storage.read_table("annotations").to_pandas(),
         quarantined=storage.read_table("quarantined_annotations").to_pandas(),
+        refused=refused,
     )
     rows = [[check.name, check.planted, check.found, "✓" if check.ok else "differs"] for check in checks]
     print_table("Planted and found", ["what", "planted", "found", ""], rows, console)

@@ -1,0 +1,128 @@
+"""Tables are whole, checked, and survive whatever happens while they are written."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from pipeline.storage import Storage, write_file
+from pipeline.tables import TableError
+
+
+def frequencies(count: int) -> pa.Table:
+    return pa.table(
+        {
+            "label": ["Casual"],
+            "main_images": [count],
+            "main_share": [1.0],
+            "sub_images": [0],
+            "sub_share": [0.0],
+            "rank": pa.array([1], pa.int32()),
+        }
+    )
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Storage:
+    return Storage(str(tmp_path))
+
+
+def test_a_table_comes_back_as_it_was_written(storage: Storage) -> None:
+    storage.write_table("label_frequencies", frequencies(7))
+    assert storage.read_table("label_frequencies").to_pylist()[0]["main_images"] == 7
+
+
+def test_a_table_that_was_never_made_says_what_to_do(storage: Storage) -> None:
+    with pytest.raises(TableError, match="data_set does not exist yet for top-5: materialize"):
+        storage.read_table("data_set", ("top-5",))
+
+
+def test_a_wrong_table_is_refused_and_the_old_one_stays(storage: Storage) -> None:
+    storage.write_table("label_frequencies", frequencies(7))
+    with pytest.raises(TableError, match=r"missing columns \['rank'\]"):
+        storage.write_table("label_frequencies", frequencies(8).drop_columns(["rank"]))
+    with pytest.raises(TableError, match="with null values to non-nullable"):
+        empty = frequencies(8).set_column(0, "label", pa.array([None], pa.string()))
+        storage.write_table("label_frequencies", empty)
+    assert storage.read_table("label_frequencies").to_pylist()[0]["main_images"] == 7
+
+
+def test_a_damaged_file_is_named(storage: Storage) -> None:
+    storage.write_bytes("tables/label_frequencies.parquet", b"not parquet")
+    with pytest.raises(TableError, match=r"label_frequencies\.parquet is damaged.*materialize it again"):
+        storage.read_table("label_frequencies")
+
+
+def test_windows_that_are_missing_are_left_out_in_order(storage: Storage) -> None:
+    assert storage.read_windows("crawl_counts", ["a", "b"]).num_rows == 0
+    for window in ("b", "a"):
+        row = {"window": window, "source": "s", "what": "post", "outcome": "kept", "count": 1}
+        storage.write_table("crawl_counts", pa.Table.from_pylist([row]), (window,))
+    assert storage.read_windows("crawl_counts", ["a", "missing", "b"]).column("window").to_pylist() == ["a", "b"]
+
+
+def test_a_partition_cannot_leave_the_data_location(storage: Storage) -> None:
+    with pytest.raises(TableError, match="cannot be the name of a partition"):
+        storage.table_key("data_set", ("../../etc",))
+
+
+def test_the_same_table_gives_the_same_bytes(tmp_path: Path) -> None:
+    contents = []
+    for name in ("one", "two"):
+        storage = Storage(str(tmp_path / name))
+        storage.write_table("label_frequencies", frequencies(7))
+        contents.append(storage.read_bytes("tables/label_frequencies.parquet"))
+    assert contents[0] == contents[1]
+
+
+def test_a_model_is_replaced_as_a_whole(storage: Storage) -> None:
+    with storage.model_folder("top-5", "ml_gcn") as folder:
+        (folder / "card.json").write_text("one")
+    with pytest.raises(ZeroDivisionError), storage.model_folder("top-5", "ml_gcn") as folder:
+        (folder / "card.json").write_text("half")
+        1 / 0  # noqa: B018
+    assert (storage.model_path("top-5", "ml_gcn") / "card.json").read_text() == "one"
+    with storage.model_folder("top-5", "ml_gcn") as folder:
+        (folder / "card.json").write_text("two")
+    assert (storage.model_path("top-5", "ml_gcn") / "card.json").read_text() == "two"
+    assert len(list((Path(storage.location) / "models/top-5/ml_gcn").iterdir())) == 2  # the version and its pointer
+
+
+def test_tables_and_images_can_live_elsewhere(tmp_path: Path) -> None:
+    storage = Storage("memory://stylegraph-test", scratch=tmp_path)
+    storage.write_table("label_frequencies", frequencies(7))
+    assert storage.read_table("label_frequencies").num_rows == 1
+    image_id = "ab" * 32
+    with storage.images_folder() as folder:
+        write_file(folder / image_id[:2] / image_id, b"bytes")
+    assert storage.read_bytes(storage.image_key(image_id)) == b"bytes"
+    with storage.model_folder("top-5", "ml_gcn") as folder:
+        (folder / "card.json").write_text("card")
+    assert (storage.model_path("top-5", "ml_gcn") / "card.json").read_text() == "card"
+
+
+def test_a_killed_writer_leaves_a_whole_table(tmp_path: Path) -> None:
+    code = """
+import sys, pyarrow as pa
+from pipeline.storage import Storage
+from tests.pipeline.test_storage import frequencies
+storage = Storage(sys.argv[1])
+storage.write_table("label_frequencies", frequencies(0))
+print("ready", flush=True)
+for count in range(10**9):
+    storage.write_table("label_frequencies", frequencies(count))
+"""
+    for delay in (0.05, 0.11, 0.17):
+        child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"ready\n"
+        time.sleep(delay)
+        os.kill(child.pid, signal.SIGKILL)
+        child.wait()
+        child.stdout.close()
+        assert Storage(str(tmp_path)).read_table("label_frequencies").num_rows == 1
