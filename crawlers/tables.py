@@ -75,10 +75,14 @@ IMAGE_HASHES = pa.schema(
         pa.field("trim_mirror_phash64", pa.binary(8)),
         pa.field("trim_mirror_phash256", pa.binary(32)),
         pa.field("chroma", pa.binary(128)),  # Cb then Cr of the 8 x 8 thumbnail, uint8
+        pa.field("trim_chroma", pa.binary(128)),  # of the picture without its uniform border
         pa.field("flat", pa.bool_()),  # too little variance for a hash to mean anything
-        pa.field("width", pa.int32()),
+        pa.field("width", pa.int32()),  # pixels, upright (after EXIF rotation)
         pa.field("height", pa.int32()),
-        pa.field("post_id", pa.string(), nullable=False),  # earliest post of this window that carries the image
+        pa.field("content_width", pa.int32()),  # pixels without the uniform border
+        pa.field("content_height", pa.int32()),
+        pa.field("posts", pa.int32(), nullable=False),  # posts of this window that carry the image
+        pa.field("post_id", pa.string(), nullable=False),  # the earliest of them
         pa.field("created_at", UTC_TIME),  # of that post
         pa.field("author_hmac", pa.string()),  # of that post
         pa.field("algorithm", pa.string(), nullable=False),

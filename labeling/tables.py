@@ -12,7 +12,8 @@ LABEL_TASKS = pa.schema(
         pa.field("created_at", UTC_TIME),
         pa.field("hashtags", pa.list_(pa.string()), nullable=False),
         pa.field("alt_text", pa.string()),
-        pa.field("names", pa.list_(pa.string()), nullable=False),  # addresses and file names it is known by
+        pa.field("names", pa.list_(pa.string()), nullable=False),  # addresses and file names of the cluster's images
+        pa.field("name_image_ids", pa.list_(pa.string()), nullable=False),  # for each name, the image that bears it
         pa.field("image_ids", pa.list_(pa.string()), nullable=False),  # the cluster: itself and those set aside for it
     ]
 )

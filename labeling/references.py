@@ -1,0 +1,111 @@
+"""From what an export or a CSV calls an image to the image that it means."""
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Self
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import pandas as pd
+
+_IMAGE_ID = re.compile(r"[0-9a-f]{64}")
+_UPLOAD_PREFIX = re.compile(r"^[0-9a-f]{8}-")  # Label Studio puts it before the name of an uploaded file
+
+
+@dataclass(frozen=True)
+class ImageReference:
+    """An image of the collection as somebody named it."""
+
+    image_id: str  # canonical image of its near-duplicate cluster: what labels are kept for
+    labeled_image_id: str  # the image that was named
+
+
+@dataclass(frozen=True)
+class UnresolvedImage:
+    """Why a name means no image: ``unknown_image`` or ``ambiguous_image``, and one line for people."""
+
+    reason: str
+    detail: str
+
+
+class ImageIndex:
+    """Finds images by id, address, path or file name.
+
+    In this order: an image id; the exact address or path; the path inside a Label Studio local-files address; an image
+    id as the last part of a path; the last part of a path as a file name, also behind the prefix of a Label Studio
+    upload. A name borne by images of two clusters means none of them.
+    """
+
+    def __init__(self, canonical: dict[str, str], names: list[tuple[str, str]]):
+        """Index the ``canonical`` image of every image id, and ``(name, image id)`` pairs."""
+        self._canonical = canonical
+        self._by_name: defaultdict[str, set[str]] = defaultdict(set)
+        self._by_file_name: defaultdict[str, set[str]] = defaultdict(set)
+        for name, image_id in names:
+            self._by_name[_normal(name)].add(image_id)
+            self._by_file_name[_file_name(_path(_normal(name)))].add(image_id)
+
+    @classmethod
+    def from_tasks(cls, tasks: pd.DataFrame) -> Self:
+        """Build the index from rows of ``LABEL_TASKS``."""
+        canonical: dict[str, str] = {}
+        names: list[tuple[str, str]] = []
+        for image_id, members, task_names, bearers in zip(
+            tasks["image_id"], tasks["image_ids"], tasks["names"], tasks["name_image_ids"], strict=True
+        ):
+            canonical.update(dict.fromkeys(members, image_id))
+            names.extend(zip(task_names, bearers, strict=True))
+        return cls(canonical, names)
+
+    def resolve(self, name: str) -> ImageReference | UnresolvedImage:
+        """Find the image that ``name`` means, or say why there is none."""
+        for image_ids in self._candidates(_normal(name)):
+            if image_ids:
+                return self._one_cluster(name, image_ids)
+        return UnresolvedImage("unknown_image", f"no image is called {name!r}; crawl it, or correct the name")
+
+    def _candidates(self, name: str) -> Iterator[set[str]]:
+        yield self._known_id(name)
+        yield self._by_name.get(name, set())
+        path = _path(name)
+        yield self._by_name.get(path, set())
+        file_name = _file_name(path)
+        yield self._known_id(file_name)
+        yield self._by_file_name.get(file_name, set())
+        yield self._by_file_name.get(_UPLOAD_PREFIX.sub("", file_name), set())
+
+    def _known_id(self, text: str) -> set[str]:
+        text = text.lower()
+        return {text} if _IMAGE_ID.fullmatch(text) and text in self._canonical else set()
+
+    def _one_cluster(self, name: str, image_ids: set[str]) -> ImageReference | UnresolvedImage:
+        clusters = sorted({self._canonical[image_id] for image_id in image_ids})
+        if len(clusters) > 1:
+            return UnresolvedImage(
+                "ambiguous_image", f"{len(clusters)} images are called {name!r}; use the full path, address or image id"
+            )
+        labeled = clusters[0] if clusters[0] in image_ids else min(image_ids)
+        return ImageReference(clusters[0], labeled)
+
+
+def _normal(name: str) -> str:
+    return unicodedata.normalize("NFC", name.strip())
+
+
+def _path(name: str) -> str:
+    """Take the path out of an address; of a Label Studio local-files address, the path inside its document root."""
+    try:
+        parts = urlsplit(name)
+    except ValueError:  # an unbalanced bracket: no address, so a file name
+        return name
+    if parts.path.endswith("/local-files/") and (inner := parse_qs(parts.query).get("d")):
+        return _normal(inner[0])
+    if parts.scheme in ("http", "https", "s3", "gs") or name.startswith("/"):
+        return _normal(unquote(parts.path))
+    return name
+
+
+def _file_name(path: str) -> str:
+    return path.replace("\\", "/").rstrip("/").rpartition("/")[2]
