@@ -1,14 +1,14 @@
-"""Puts the report together: views of the tables, templates, style and script, in one HTML file without outside parts."""
+"""Puts the report together: views of the tables, templates, style and script in one HTML file."""
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from pipeline.report import wording
-from pipeline.report.comparisons import tests_view
-from pipeline.report.data import LabelSetResult, ReportData
+from pipeline.report.comparisons import paired_tests_view
+from pipeline.report.data import LabelSetResult, ModelResult, ReportData
 from pipeline.report.duplicates import duplicates_view
 from pipeline.report.label_sets import graph_view, splits_view, training_view
 from pipeline.report.labels import labels_view
@@ -33,15 +33,15 @@ SECTIONS = (
     ("browser", "Image by image"),
     ("versions", "Versions"),
 )
-MODEL_FACTS = (  # keys of a model's card that are shown, with their names
-    ("backbone", "backbone"),
-    ("pooling", "pooling"),
-    ("seed", "seed"),
-    ("data_set_version", "data set"),
-    ("graph_hash", "graph"),
-    ("weights_sha256", "weights file"),
-    ("image_size", "image size"),
-)
+MODEL_FACTS = {  # keys of a model's card that are shown before the whole of it, with their names
+    "backbone.name": "backbone",
+    "pooling": "pooling",
+    "seed": "seed",
+    "best_epoch": "epoch kept",
+    "parameters": "parameters",
+    "data_set_version": "data set",
+    "graph_hash": "graph",
+}
 
 
 def build_report(data: ReportData) -> str:
@@ -62,8 +62,8 @@ def build_report(data: ReportData) -> str:
         browser=browser_payload(data, scored, thumbnails),
         versions=list(data.versions.items()),
         settings=wording.flat(data.settings),
-        style=Markup((FOLDER / "report.css").read_text(encoding="utf-8")),
-        script=Markup((FOLDER / "report.js").read_text(encoding="utf-8")),
+        style=(FOLDER / "report.css").read_text(encoding="utf-8"),
+        script=(FOLDER / "report.js").read_text(encoding="utf-8"),
     )
 
 
@@ -78,21 +78,23 @@ def _label_set(data: ReportData, result: LabelSetResult, models: Any, thumbnails
         "training": training_view(data, result),
         "results": results_view(data, result),
         "differences": differences_view(data, result, models, thumbnails),
-        "tests": tests_view(data, result),
+        "tests": paired_tests_view(data, result),
         "version": result.data_set_version,
         "graph_hash": result.graph_hash,
-        "models": [
-            {
-                "name": data.display_name(model.architecture),
-                "failure": model.failure,
-                "facts": [(name, model.card[key]) for key, name in MODEL_FACTS if model.card.get(key) is not None],
-                "card": wording.flat(model.card),
-            }
-            for model in result.models
-        ],
+        "models": [_model(data, model) for model in result.models],
     }
 
 
+def _model(data: ReportData, model: ModelResult) -> dict[str, Any]:
+    card = wording.flat(model.card)
+    known = dict(card)
+    facts = [
+        (name, known[key]) for key, name in MODEL_FACTS.items() if known.get(key, wording.NOTHING) != wording.NOTHING
+    ]
+    return {"name": data.display_name(model.architecture), "failure": model.failure, "facts": facts, "card": card}
+
+
+@lru_cache(maxsize=1)
 def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(FOLDER / "templates"),

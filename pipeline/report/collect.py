@@ -16,7 +16,18 @@ from pipeline.report.data import LabelSetResult, ModelResult, ReportData
 from pipeline.settings import Settings
 from pipeline.storage import Storage
 
-PACKAGES = ("dagster", "scrapy", "torch", "torchvision", "lightning", "numpy", "pandas", "pyarrow", "pillow", "ImageHash")
+PACKAGES = (
+    "dagster",
+    "scrapy",
+    "torch",
+    "torchvision",
+    "lightning",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "pillow",
+    "ImageHash",
+)
 
 
 def collect(settings: Settings, storage: Storage) -> ReportData:

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from modeling.published import RECALLS
+from modeling.metrics import RECALLS
 from pipeline.report.data import LabelSetResult, ReportData
-from pipeline.report.wording import metric_name, missing
+from pipeline.report.wording import metric_name
 
 LEVEL = 0.05  # of the adjusted p-value
 GRAPH = "ml_gcn"
@@ -17,25 +17,30 @@ BASELINES = ("backbone_max", "backbone")  # the first differs from ML-GCN in not
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the paired comparison of two architectures says; ``difference`` is b - a in shares, 0 to 1."""
+    """What the paired comparison says of the mean of the five recalls; ``difference`` is b - a, shares of 0 to 1."""
 
     a: str
     b: str
     difference: float
-    low: float | None  # 95% interval; None when the table has no row for the mean of the five
-    high: float | None
-    better: tuple[str, ...]  # metrics where b is better after correction
+    low: float  # 95% interval of the difference
+    high: float
+    better: tuple[str, ...]  # single recalls in which b is better after correction
     worse: tuple[str, ...]
-    tests: int  # tests the correction covers
+    tests: int  # tests that the correction covers
+    outcome: str  # better, worse, hint_better, hint_worse, open: see ``finding``
 
-    @property
-    def outcome(self) -> str:
-        """``better`` or ``worse`` when chance is an unlikely cause, else ``open``."""
-        if self.low is not None and self.high is not None:
-            return "better" if self.low > 0 else "worse" if self.high < 0 else "open"
-        if self.better and not self.worse:
-            return "better"
-        return "worse" if self.worse and not self.better else "open"
+
+def finding(difference: float, low: float, high: float, p_adjusted: float) -> str:
+    """What one row of a COMPARISON table says of b against a.
+
+    ``better`` or ``worse`` when the adjusted p-value is below LEVEL; ``hint_better`` or ``hint_worse`` when only the
+    95% interval leaves zero out; else ``open``.
+    """
+    if p_adjusted < LEVEL:
+        return "better" if difference > 0 else "worse"
+    if low > 0:
+        return "hint_better"
+    return "hint_worse" if high < 0 else "open"
 
 
 def oriented(comparison: pd.DataFrame | None, a: str, b: str) -> pd.DataFrame:
@@ -60,21 +65,19 @@ def verdict(comparison: pd.DataFrame | None, a: str, b: str) -> Verdict | None:
     mean = rows[rows["metric"] == "mean5"]
     single = rows[rows["metric"].isin(RECALLS)]
     sure = single[single["p_adjusted"] < LEVEL]
-    low = high = None
-    if len(mean):
-        difference = float(mean["difference"].iloc[0])
-        low, high = float(mean["low"].iloc[0]), float(mean["high"].iloc[0])
-    else:
-        difference = float(single["difference"].mean()) if len(single) else float("nan")
+    if mean.empty:
+        return None
+    numbers = [float(mean[name].iloc[0]) for name in ("difference", "low", "high", "p_adjusted")]
     return Verdict(
         a=a,
         b=b,
-        difference=difference,
-        low=low,
-        high=high,
+        difference=numbers[0],
+        low=numbers[1],
+        high=numbers[2],
         better=tuple(sure.loc[sure["difference"] > 0, "metric"]),
         worse=tuple(sure.loc[sure["difference"] < 0, "metric"]),
-        tests=int(comparison["p_value"].notna().sum()),
+        tests=len(comparison),
+        outcome=finding(*numbers),
     )
 
 
@@ -87,25 +90,26 @@ def graph_verdict(result: LabelSetResult) -> Verdict | None:
     return None
 
 
-def tests_view(data: ReportData, result: LabelSetResult) -> dict[str, Any] | None:
+def paired_tests_view(data: ReportData, result: LabelSetResult) -> dict[str, Any] | None:
     """The whole COMPARISON table, pair by pair, with positions for a small interval chart."""
     table = result.comparison
     if table is None or table.empty:
         return None
-    ends = table[["low", "high", "difference"]].abs().to_numpy(dtype=float)
-    reach = max(float(np.nanmax(ends)), 0.01) if np.isfinite(ends).any() else 0.01
     pairs = []
     for a, b in _pairs(table, [model.architecture for model in result.models]):
-        rows = oriented(table, a, b)
+        rows = _in_order(oriented(table, a, b))
+        ends = rows[["low", "high", "difference"]].abs().to_numpy(dtype=float)
+        reach = max(float(np.nanmax(ends)), 0.01) if np.isfinite(ends).any() else 0.01
         pairs.append(
             {
                 "a": data.display_name(a),
                 "b": data.display_name(b),
-                "graph": b == GRAPH,
-                "rows": [_row(row, reach) for row in _in_order(rows).itertuples()],
+                "open": b == GRAPH and a in BASELINES,
+                "reach": reach,
+                "rows": [_row(row, reach) for row in rows.itertuples()],
             }
         )
-    return {"pairs": pairs, "reach": reach, "tests": int(table["p_value"].notna().sum()), "level": LEVEL}
+    return {"pairs": pairs, "tests": len(table)}
 
 
 def _pairs(table: pd.DataFrame, order: list[str]) -> list[tuple[str, str]]:
@@ -115,9 +119,7 @@ def _pairs(table: pd.DataFrame, order: list[str]) -> list[tuple[str, str]]:
     for a, b in zip(table["architecture_a"], table["architecture_b"], strict=True):
         first, second = sorted((a, b), key=lambda name: (name == GRAPH, place.get(name, len(place)), name))
         found.add((first, second))
-    return sorted(
-        found, key=lambda pair: (pair[1] != GRAPH, -place.get(pair[0], 0), -place.get(pair[1], 0), pair)
-    )
+    return sorted(found, key=lambda pair: (pair[1] != GRAPH, -place.get(pair[0], 0), -place.get(pair[1], 0), pair))
 
 
 def _in_order(rows: pd.DataFrame) -> pd.DataFrame:
@@ -131,9 +133,6 @@ def _row(row: Any, reach: float) -> dict[str, Any]:
     def at(value: float) -> float:
         return round(50 + 50 * float(value) / reach, 2)
 
-    settled = row.metric == "mean5" and (row.low > 0 or row.high < 0)
-    if not missing(row.p_adjusted) and row.metric != "mean5":
-        settled = row.p_adjusted < LEVEL
     return {
         "metric": row.metric,
         "name": metric_name(row.metric),
@@ -146,7 +145,7 @@ def _row(row: Any, reach: float) -> dict[str, Any]:
         "b_only": row.b_only,
         "p": row.p_value,
         "p_adjusted": row.p_adjusted,
-        "outcome": ("better" if row.difference > 0 else "worse") if settled else "open",
+        "outcome": finding(row.difference, row.low, row.high, row.p_adjusted),
         "at": at(row.difference),
         "left": at(row.low),
         "width": round(at(row.high) - at(row.low), 2),

@@ -10,13 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-ARCHITECTURE_NAMES: dict[str, str] = {
-    "basic_cnn": "Basic CNN",
-    "linear_probe": "Linear probe",
-    "backbone": "Backbone",
-    "backbone_max": "Backbone, max pooling",
-    "ml_gcn": "ML-GCN",
-}
+from modeling.architectures import ARCHITECTURES
 
 
 @dataclass(frozen=True)
@@ -66,9 +60,11 @@ class ReportData:
     label_sets: Sequence[LabelSetResult] = ()
     versions: Mapping[str, str] = field(default_factory=dict)  # what -> version or hash
     settings: Mapping[str, Any] = field(default_factory=dict)  # the settings in force, as JSON can hold them
-    architecture_names: Mapping[str, str] = field(default_factory=dict)  # overrides of ARCHITECTURE_NAMES
+    architecture_names: Mapping[str, str] = field(default_factory=dict)  # overrides of the titles in ARCHITECTURES
     thumbnail: Callable[[str], bytes | None] = lambda image_id: None
 
     def display_name(self, architecture: str) -> str:
         """The name under which people see an architecture."""
-        return self.architecture_names.get(architecture) or ARCHITECTURE_NAMES.get(architecture, architecture)
+        if name := self.architecture_names.get(architecture):
+            return name
+        return ARCHITECTURES[architecture].title if architecture in ARCHITECTURES else architecture

@@ -69,7 +69,7 @@ def _distances(pairs: pd.DataFrame | None) -> list[dict[str, Any]]:
         part = pairs[steps == start]
         rows.append(
             {
-                "label": f"{start}–{start + 3}",
+                "start": start,
                 "duplicate": int((part["band"] == "duplicate").sum()),
                 "review": int((part["band"] != "duplicate").sum()),
             }

@@ -5,12 +5,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from modeling.correlation import LabelGraph, graph_from_table, graph_health
 from pipeline.report.charts import Line, line_chart
 from pipeline.report.data import LabelSetResult, ReportData
 
 SPLITS = ("train", "validation", "test")
 MATRICES = (
-    ("conditional", "P", "P(column | row): of the train images with the row's label, the share that also has the column's"),
+    ("conditional", "P", "of the train images with the row's label, the share that also has the column's"),
     ("reweighted", "A′", "after thresholding at τ and re-weighting (equation 2)"),
     ("normalized", "Â", "normalised: what the graph network multiplies by"),
 )
@@ -59,65 +60,49 @@ def _balance(result: LabelSetResult) -> list[dict[str, Any]]:
 
 def graph_view(result: LabelSetResult) -> dict[str, Any] | None:
     """Figure 6 with the numbers, and the graph's health; None without a correlation matrix."""
-    table = result.correlation
-    if table is None or table.empty:
+    if result.correlation is None or result.correlation.empty:
         return None
-    names = list(table.drop_duplicates("row").sort_values("row")["row_label"])
-    size = len(names)
-    square = {
-        column: np.zeros((size, size)) for column in ("images_both", "binary", "conditional", "reweighted", "normalized")
-    }
-    for column, matrix in square.items():
-        matrix[table["row"], table["column"]] = table[column]
-    images = table.drop_duplicates("row").sort_values("row")["images_row"].astype(int).tolist()
+    graph = graph_from_table(result.correlation)
     return {
-        "labels": names,
-        "images": images,
-        "matrices": [_matrix(key, name, meaning, square, names) for key, name, meaning in MATRICES],
-        "form": str(table["form"].iloc[0]),
-        "tau": float(table["tau"].iloc[0]),
-        "p": float(table["p"].iloc[0]),
-        **_health(square["binary"] > 0, names, images),
+        "labels": graph.labels,
+        "images": [int(number) for number in graph.images],
+        "matrices": [_matrix(graph, key, name, meaning) for key, name, meaning in MATRICES],
+        "form": graph.settings.form,
+        "tau": graph.settings.tau,
+        "p": graph.settings.p,
+        "possible": len(graph.labels) * (len(graph.labels) - 1),
+        **graph_health(graph),
     }
 
 
-def _matrix(
-    key: str, name: str, meaning: str, square: dict[str, np.ndarray], names: list[str]
-) -> dict[str, Any]:
-    matrix = square[key]
-    top = max(float(matrix.max()), 1e-9) if key != "conditional" else 1.0
+def tone(share: float) -> str:
+    """The class of a heat map cell, for text that stands out from its ground in the light and in the dark theme."""
+    return "deep" if share > 0.74 else "mid" if share > 0.56 else ""
+
+
+def _matrix(graph: LabelGraph, key: str, name: str, meaning: str) -> dict[str, Any]:
+    matrix = getattr(graph, key)
+    top = 1.0 if key == "conditional" else max(float(matrix.max()), 1e-9)
+    size = range(len(graph.labels))
     rows = [
         {
-            "label": names[row],
+            "label": graph.labels[row],
             "cells": [
                 {
                     "value": float(matrix[row, column]),
                     "shade": round(100 * max(float(matrix[row, column]), 0.0) / top, 1),
-                    "edge": bool(square["binary"][row, column] > 0) and row != column,
-                    "both": int(square["images_both"][row, column]),
-                    "column": names[column],
-                    "diagonal": row == column,
+                    "tone": tone(matrix[row, column] / top),
+                    "edge": bool(graph.binary[row, column]) and row != column,
+                    "both": int(graph.both[row, column]),
+                    "column": graph.labels[column],
+                    "blank": row == column and key == "conditional",
                 }
-                for column in range(len(names))
+                for column in size
             ],
         }
-        for row in range(len(names))
+        for row in size
     ]
     return {"key": key, "name": name, "meaning": meaning, "rows": rows}
-
-
-def _health(edges: np.ndarray, names: list[str], images: list[int]) -> dict[str, Any]:
-    """Edges, labels without a neighbour of their own, and the share of the edges that point at the dominant label."""
-    off_diagonal = edges & ~np.eye(len(names), dtype=bool)
-    total = int(off_diagonal.sum())
-    dominant = int(np.argmax(images))
-    return {
-        "edges": total,
-        "possible": len(names) * (len(names) - 1),
-        "isolated": [names[row] for row in range(len(names)) if not off_diagonal[row].any()],
-        "dominant": names[dominant],
-        "star_share": float(off_diagonal[:, dominant].sum() / total) if total else None,
-    }
 
 
 def training_view(data: ReportData, result: LabelSetResult) -> dict[str, Any] | None:

@@ -9,9 +9,9 @@ from pipeline.report.data import ReportData
 from pipeline.report.wording import missing, reason_text
 
 MEASURES = {
-    "same_main": ("Same main label", "share of image pairs of annotators, 0 to 1"),
+    "same_main": ("Same main label", "share of the pairs of answers, 0 to 1"),
     "krippendorff_alpha": ("Krippendorff's alpha, main label", "1: perfect, 0: as by chance"),
-    "masi": ("MASI, main and sub labels", "1: the same sets, 0: nothing in common"),
+    "masi": ("MASI distance, main and sub labels", "0: the same sets, 1: nothing in common"),
     "cohen_kappa": ("Cohen's kappa, main label", "1: perfect, 0: as by chance"),
 }
 EXAMPLES = 3  # quarantined rows quoted for each reason

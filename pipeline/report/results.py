@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from modeling.published import RECALLS, paper_label_recalls, paper_recalls
+from modeling.metrics import RECALLS
+from modeling.published import paper_label_recalls, paper_recalls
 from pipeline.report.data import LabelSetResult, ReportData
 from pipeline.report.wording import metric_name, missing
 
-METRICS = (*RECALLS, "mean5", "map")
+METRICS = (*RECALLS, "mean5")
 PLOTTED = ("mean5", *RECALLS)
 TABLE_NAMES = {5: "Table 3", 7: "Table 4"}
 
@@ -58,6 +59,7 @@ def results_view(data: ReportData, result: LabelSetResult) -> dict[str, Any]:
         "plot": interval_plot(measured),
         "by_label": _by_label(data, result, "all@2"),
         "precision": _by_label(data, result, "ap"),
+        "map": [figure_of(model.evaluation, "map") for model in result.models],
         "paper_labels": paper_label_recalls(list(result.labels)),
     }
 
@@ -67,7 +69,7 @@ def interval_plot(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     found = [row["figures"][metric] for row in rows for metric in PLOTTED if row["figures"][metric]]
     if not found:
         return None
-    ends = [float(value) for figure in found for value in figure.values() if not missing(value) and 0 <= value <= 1]
+    ends = [float(figure[name]) for figure in found for name in ("value", "low", "high") if not missing(figure[name])]
     low = np.floor(min(ends) * 10) / 10
     high = np.ceil(max(ends) * 10) / 10
     span = max(high - low, 0.1)
@@ -121,6 +123,7 @@ def _too_many(result: LabelSetResult) -> list[dict[str, Any]]:
 
 
 def _by_label(data: ReportData, result: LabelSetResult, metric: str) -> list[dict[str, Any]]:
+    """The architectures' figures of one metric by label, the label with most test images first."""
     rows = []
     for label in result.labels:
         figures = [(model, figure_of(model.evaluation, metric, label=label)) for model in result.models]

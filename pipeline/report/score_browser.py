@@ -6,40 +6,41 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from modeling.metrics import Bools, Floats, Ints
 from pipeline.report.data import LabelSetResult, ReportData
 from pipeline.report.thumbnails import Thumbnails
 
-SHOWN_EACH_WAY = 8  # Figure 7: images that only one of the two got right
+SHOWN_EACH_WAY = 6  # Figure 7: images that only one of the two got right
 BROWSER_IMAGES = 800  # images a label set may have in the browser
 TOP = 3
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """One architecture's test scores: ``order`` (N, C) int, label indices from the highest score, ties by label order."""
+    """One architecture's test scores; ``order``: (N, C) label indices, highest score first, ties by label order."""
 
     architecture: str
     table: pd.DataFrame  # the test rows of SCORES, by image_id
-    scores: np.ndarray  # (N, C) float
-    order: np.ndarray
-    truth: np.ndarray  # (N, C) bool
+    scores: Floats  # (N, C)
+    order: Ints  # (N, C)
+    truth: Bools  # (N, C)
 
-    def all_recall(self, k: int) -> np.ndarray:
+    def all_recall(self, k: int) -> Bools:
         """(N,) bool: every true label is among the k highest."""
         chosen = np.zeros_like(self.truth)
         np.put_along_axis(chosen, self.order[:, :k], True, axis=1)
-        return ~(self.truth & ~chosen).any(axis=1)
+        return np.asarray((chosen | ~self.truth).all(axis=1))
 
 
 def ranked(result: LabelSetResult) -> list[Ranked]:
-    """The architectures that have test scores, each sorted by image_id."""
+    """The architectures that have test scores for the labels of the set, each sorted by image_id."""
     found = []
     for model in result.models:
         if model.scores is None:
             continue
         table = model.scores[model.scores["split"] == "test"].sort_values("image_id").reset_index(drop=True)
-        if table.empty:
-            continue
+        if table.empty or any(set(labels) != set(result.labels) for labels in table["labels"]):
+            continue  # not scored, or scored before the label set changed
         place = {label: index for index, label in enumerate(result.labels)}
         scores = np.array([_in_order(row.labels, row.scores, result.labels) for row in table.itertuples()])
         truth = np.zeros(scores.shape, dtype=bool)
@@ -58,20 +59,23 @@ def differences_view(
     other = by_name.get("backbone") or by_name.get("backbone_max")
     if graph is None or other is None or list(graph.table["image_id"]) != list(other.table["image_id"]):
         return None
-    right, wrong = graph.all_recall(2), other.all_recall(2)
+    by_graph, by_other = graph.all_recall(2), other.all_recall(2)
     same = [set(a[:2]) == set(b[:2]) for a, b in zip(graph.order, other.order, strict=True)]
+    files = _files(result)
     sides = []
-    for key, chosen in (("graph", right & ~wrong), ("other", wrong & ~right)):
+    for key, chosen in (("graph", by_graph & ~by_other), ("other", by_other & ~by_graph)):
         rows = np.flatnonzero(chosen)
-        cards = [_card(row, result, (other, graph), data, thumbnails) for row in rows[:SHOWN_EACH_WAY]]
+        cards = [_card(row, result, (other, graph), data) for row in rows[:SHOWN_EACH_WAY]]
+        for card in cards:
+            card["picture"] = thumbnails.uri(files.get(card["image_id"], card["image_id"]))
         sides.append({"key": key, "count": len(rows), "cards": cards})
     return {
         "graph": data.display_name(graph.architecture),
         "other": data.display_name(other.architecture),
         "images": len(same),
         "differ": len(same) - sum(same),
-        "both_right": int((right & wrong).sum()),
-        "both_wrong": int((~right & ~wrong).sum()),
+        "both_right": int((by_graph & by_other).sum()),
+        "both_wrong": int((~by_graph & ~by_other).sum()),
         "sides": sides,
     }
 
@@ -126,13 +130,10 @@ def _scores(model: Ranked, row: int | None) -> dict[str, list[int]] | None:
     }
 
 
-def _card(
-    row: int, result: LabelSetResult, models: tuple[Ranked, ...], data: ReportData, thumbnails: Thumbnails
-) -> dict[str, Any]:
+def _card(row: int, result: LabelSetResult, models: tuple[Ranked, ...], data: ReportData) -> dict[str, Any]:
     table = models[0].table.iloc[row]
     return {
         "image_id": table["image_id"],
-        "picture": thumbnails.uri(_files(result).get(table["image_id"], table["image_id"])),
         "main": table["main"],
         "subs": list(table["subs"]),
         "models": [

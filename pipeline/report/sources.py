@@ -70,9 +70,7 @@ def funnel(data: ReportData, counts: pd.DataFrame | None) -> list[dict[str, Any]
             note = "every label in the set" if label_set.membership == "all" else "main label in the set"
             steps.append((f"in {label_set.name}", len(label_set.data_set), note))
     most = max((number for _, number, _ in steps), default=0) or 1
-    return [
-        {"name": name, "count": number, "note": note, "width": 100 * number / most} for name, number, note in steps
-    ]
+    return [{"name": name, "count": number, "note": note, "width": 100 * number / most} for name, number, note in steps]
 
 
 def _counts(data: ReportData) -> pd.DataFrame | None:
@@ -104,12 +102,13 @@ def _group(counts: pd.DataFrame, what: str, windows: list[str]) -> dict[str, Any
         return None
     table = part.pivot_table(index="outcome", columns="window", values="count", aggfunc="sum", fill_value=0)
     table = table.reindex(columns=windows, fill_value=0)
-    order = sorted(table.index, key=lambda code: (code not in GOOD, -int(table.loc[code].sum()), code))
+    good = {code for code in table.index if code in GOOD or (what == "request" and code.startswith("http_2"))}
+    order = sorted(table.index, key=lambda code: (code not in good, -int(table.loc[code].sum()), code))
     rows = [
         {
             "code": code,
             "text": reason_text(code),
-            "good": code in GOOD,
+            "good": code in good,
             "cells": [int(value) for value in table.loc[code]],
             "total": int(table.loc[code].sum()),
         }

@@ -11,6 +11,8 @@ from pipeline.report.wording import count, metric_name, percent, points
 CHIPS = {
     "better": "The label graph helped",
     "worse": "The label graph did harm",
+    "hint_better": "Graph: a hint that it helped",
+    "hint_worse": "Graph: a hint of harm",
     "open": "Graph: no clear difference",
     None: "Graph: not compared",
 }
@@ -86,16 +88,15 @@ def _lead(data: ReportData, result: LabelSetResult, ranking: list[dict[str, Any]
     if len(ranking) == 1:
         return [f"{best['name']} reaches {percent(figure['value'])}% {where}; nothing else was measured."]
     second = ranking[1]
-    gap = points(figure["value"] - second["figure"]["value"])
+    gap = percent(figure["value"] - second["figure"]["value"])
     found = verdict(result.comparison, second["key"], best["key"])
-    beyond = {"better": "more than chance explains", "open": "a gap that chance alone could explain"}
-    sureness = f": {beyond.get(found.outcome, beyond['open'])}" if found else ""
-    sentences = [f"{best['name']} is ahead {where}, {gap} points before {second['name']}{sureness}."]
+    beyond = {"better": ", more than chance explains", "hint_better": ", a hint though not proof"}
+    sureness = beyond.get(found.outcome, ", a lead that chance alone could explain") if found else ""
+    sentences = [f"{best['name']} comes first {where}, {gap} points before {second['name']}{sureness}."]
     chosen = max(ranking, key=lambda row: -1.0 if row["validation"] is None else row["validation"])
     if chosen["validation"] is not None and chosen["key"] != best["key"]:
         sentences.append(
-            f"On the validation split, by which a model is chosen before the test split is looked at, "
-            f"{chosen['name']} is ahead."
+            f"On the validation split, which may choose a model as the test split may not, {chosen['name']} is first."
         )
     return sentences
 
@@ -104,13 +105,8 @@ def _graph(data: ReportData, found: Verdict | None) -> list[str]:
     if found is None:
         return ["ML-GCN was not compared with a baseline, so nothing can be said about the graph."]
     name, baseline = data.display_name(GRAPH), data.display_name(found.a)
-    sentences = []
-    if found.low is not None and found.high is not None:
-        span = f"{points(found.difference)} points (95% interval {_span(found.low, found.high)})"
-        sentences.append(f"Against {baseline}, {name} differs by {span}: {_meaning(found)}.")
-    else:
-        span = f"{points(found.difference)} points in the mean of the five recalls"
-        sentences.append(f"Against {baseline}, {name} differs by {span}: {_meaning(found)}.")
+    span = f"{points(found.difference)} points (95% interval {points(found.low)} to {points(found.high)})"
+    sentences = [f"Against {baseline}, {name} differs by {span}: {_meaning(found)}."]
     better, worse = (_listed(metrics) for metrics in (found.better, found.worse))
     if better or worse:
         parts = [f"better in {better}"] * bool(better) + [f"worse in {worse}"] * bool(worse)
@@ -121,18 +117,14 @@ def _graph(data: ReportData, found: Verdict | None) -> list[str]:
 
 
 def _meaning(found: Verdict) -> str:
-    if found.outcome == "better":
-        return "the graph helped, and chance is an unlikely explanation"
-    if found.outcome == "worse":
-        return "the graph did harm, and chance is an unlikely explanation"
-    if found.low is None or found.high is None:
-        return "no test tells this from chance"
+    if found.outcome in ("better", "worse"):
+        did = "helped" if found.outcome == "better" else "did harm"
+        return f"the graph {did}, and chance is an unlikely explanation"
+    if found.outcome.startswith("hint"):
+        did = "helped" if found.outcome == "hint_better" else "did harm"
+        return f"a hint that the graph {did}, but no longer so once all {found.tests} tests are corrected for"
     reach = percent((found.high - found.low) / 2)
-    return f"the interval holds zero, so the graph may have helped or not; a gap below about {reach} points cannot be seen here"
-
-
-def _span(low: float, high: float) -> str:
-    return f"{points(low)} to {points(high)}"
+    return f"the graph may have helped or not; a difference below about {reach} points cannot be seen here"
 
 
 def _listed(metrics: tuple[str, ...]) -> str:
@@ -141,5 +133,3 @@ def _listed(metrics: tuple[str, ...]) -> str:
 
 def _failures(data: ReportData, result: LabelSetResult) -> list[str]:
     return [f"{data.display_name(m.architecture)} has no result: {m.failure}." for m in result.models if m.failure]
-
-

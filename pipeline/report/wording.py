@@ -11,7 +11,6 @@ REASONS: dict[str, str] = {
     "ok": "fetched and valid",
     "outside_window": "posted outside the window",
     "other_tag": "under another hashtag",
-    "no_tag": "without the hashtag",
     "no_image": "without a picture",
     "boost": "a boost of another post",
     "sensitive": "marked sensitive at the source",
@@ -19,8 +18,16 @@ REASONS: dict[str, str] = {
     "missing_file": "file is missing",
     "http_404": "deleted at the source (404)",
     "http_410": "deleted at the source (410)",
-    "http_error": "server error",
-    "timeout": "server did not answer in time",
+    "http_429": "server asked for a pause (429)",
+    "timeout": "no full answer in time",
+    "no_answer": "no answer at all",
+    "rate_limited": "rate limit longer than the wait allowed",
+    "unknown_host": "host name has no address",
+    "incomplete": "connection ended early",
+    "connection_failed": "connection failed",
+    "too_many_redirects": "too many redirects",
+    "bad_url": "address cannot be fetched",
+    "malformed": "not in the expected form",
     "not_an_image": "not a picture",
     "truncated": "cut off in the middle",
     "too_many_pixels": "more pixels than allowed",
@@ -28,7 +35,8 @@ REASONS: dict[str, str] = {
     "animated": "animated picture",
     "forbidden_address": "address is not public",
     "forbidden_path": "path leaves the folder",
-    "robots": "forbidden by robots.txt",
+    "unreadable_file": "file cannot be read",
+    "robots_txt": "forbidden by robots.txt",
     "agreed": "annotators agree",
     "resolved_by_review": "settled by a reviewer",
     "majority": "majority of annotators",
@@ -37,6 +45,9 @@ REASONS: dict[str, str] = {
     "two_mains": "more than one main label",
     "no_main": "no main label",
     "unknown_label": "label outside the taxonomy",
+    "unknown_choice": "review is neither accepted nor rejected",
+    "no_annotator": "nobody named as annotator",
+    "near_duplicate": "labels were given for a near-duplicate",
     "main_in_subs": "main label repeated among the sub labels",
     "sub_is_main": "main label repeated among the sub labels",
     "unknown_image": "image is not in the collection",
@@ -53,12 +64,12 @@ REASONS: dict[str, str] = {
     "phash": "looks the same",
 }
 
-METRIC_NAMES: dict[str, str] = {
-    "any@1": "Top-1 any",
-    "all@2": "Top-2 all",
-    "any@2": "Top-2 any",
-    "all@3": "Top-3 all",
-    "any@3": "Top-3 any",
+METRIC_NAMES: dict[str, str] = {  # with a hyphen that does not break
+    "any@1": "Top\u20111 any",
+    "all@2": "Top\u20112 all",
+    "any@2": "Top\u20112 any",
+    "all@3": "Top\u20113 all",
+    "any@3": "Top\u20113 any",
     "mean5": "Mean of the five",
     "map": "Mean average precision",
 }
@@ -68,6 +79,8 @@ def reason_text(code: str | None) -> str:
     """A short code in words; a code that is not known is shown with spaces."""
     if not code:
         return NOTHING
+    if code.startswith("http_") and code not in REASONS:
+        return f"answered with status {code.removeprefix('http_')}"
     return REASONS.get(code, code.replace("_", " "))
 
 
@@ -87,8 +100,8 @@ def percent(value: Any, digits: int = 1) -> str:
 
 
 def interval(low: Any, high: Any) -> str:
-    """A 95% interval of shares as ``70.1 to 79.0``."""
-    return NOTHING if missing(low) or missing(high) else f"{percent(low)} to {percent(high)}"
+    """A 95% interval of shares as ``70.1–79.0``."""
+    return NOTHING if missing(low) or missing(high) else f"{percent(low)}–{percent(high)}"
 
 
 def points(value: Any) -> str:
@@ -103,7 +116,7 @@ def p_value(value: Any) -> str:
     """A probability as ``0.032`` or ``< 0.001``."""
     if missing(value):
         return NOTHING
-    return "< 0.001" if float(value) < 0.001 else f"{float(value):.3f}"
+    return "<\u00a00.001" if float(value) < 0.001 else f"{float(value):.3f}"
 
 
 def missing(value: Any) -> bool:

@@ -1,0 +1,105 @@
+"""Grids of captioned pictures as PNG bytes: samples, duplicates side by side, hits and misses (Figure 7)."""
+
+import io
+import textwrap
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+Picture = Image.Image | bytes
+
+GROUND, INK, PAPER = (238, 241, 244), (31, 41, 51), (255, 255, 255)
+GAP = 10  # pixels between cells
+LINE = 15  # pixels from one caption line to the next
+
+
+def fitted(picture: Picture, size: tuple[int, int]) -> Image.Image:
+    """The picture as RGB, upright by its EXIF, scaled to fit ``size`` (width, height in pixels), on a light ground.
+
+    Raises what Pillow raises (``OSError``) for bytes that are no picture.
+    """
+    if isinstance(picture, bytes):
+        image: Image.Image = Image.open(io.BytesIO(picture))
+        image.draft("RGB", (2 * max(size), 2 * max(size)))  # decode a JPEG at no more than the scale that is needed
+    else:
+        image = picture
+    image = ImageOps.exif_transpose(image)
+    if image.mode in ("RGBA", "LA", "PA", "P"):
+        image = image.convert("RGBA")
+        ground = Image.new("RGBA", image.size, (*PAPER, 255))
+        image = Image.alpha_composite(ground, image)
+    image = image.convert("RGB")
+    image = ImageOps.contain(image, size, Image.Resampling.LANCZOS)
+    cell = Image.new("RGB", size, GROUND)
+    cell.paste(image, ((size[0] - image.width) // 2, (size[1] - image.height) // 2))
+    return cell
+
+
+def picture_grid(
+    pictures: Sequence[tuple[Picture, str]], columns: int = 6, size: tuple[int, int] = (150, 190)
+) -> bytes:
+    """Pictures in reading order with a caption of any number of lines under each, as one PNG.
+
+    ``size`` is the (width, height) in pixels given to each picture. No pictures give a line that says so.
+    """
+    if not pictures:
+        return _note("No pictures to show.")
+    cells = [([picture], caption) for picture, caption in pictures]
+    return _grid(cells, columns, size)
+
+
+def pair_gallery(
+    pairs: Sequence[tuple[Picture, Picture, str]], columns: int = 3, size: tuple[int, int] = (140, 175)
+) -> bytes:
+    """Pairs of pictures side by side (kept, set aside) with a caption under each pair, as one PNG."""
+    if not pairs:
+        return _note("No pairs to show.")
+    cells = [([first, second], caption) for first, second, caption in pairs]
+    return _grid(cells, columns, size)
+
+
+def _grid(cells: Sequence[tuple[list[Picture], str]], columns: int, size: tuple[int, int]) -> bytes:
+    per_cell = len(cells[0][0])
+    width = per_cell * size[0] + (per_cell - 1) * 2
+    captions = [_wrapped(caption, width) for _, caption in cells]
+    columns = max(1, min(columns, len(cells)))
+    rows = -(-len(cells) // columns)
+    height = size[1] + 6 + LINE * max(len(lines) for lines in captions)
+    sheet = Image.new("RGB", (GAP + columns * (width + GAP), GAP + rows * (height + GAP)), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    for index, ((pictures, _), lines) in enumerate(zip(cells, captions, strict=True)):
+        left = GAP + (index % columns) * (width + GAP)
+        top = GAP + (index // columns) * (height + GAP)
+        for place, picture in enumerate(pictures):
+            sheet.paste(fitted(picture, size), (left + place * (size[0] + 2), top))
+        for number, line in enumerate(lines):
+            draw.text((left, top + size[1] + 4 + number * LINE), line, fill=INK, font=_font())
+    return _png(sheet)
+
+
+def _wrapped(caption: str, width: int) -> list[str]:
+    characters = max(8, int(width / 6.3))
+    lines = [wrapped for line in caption.splitlines() for wrapped in textwrap.wrap(line, characters)]
+    return lines or [""]
+
+
+def _note(text: str) -> bytes:
+    sheet = Image.new("RGB", (320, 40), PAPER)
+    ImageDraw.Draw(sheet).text((GAP, 12), text, fill=INK, font=_font())
+    return _png(sheet)
+
+
+def _png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+@lru_cache(maxsize=1)
+def _font() -> ImageFont.FreeTypeFont:
+    """The sans-serif that matplotlib carries: the same glyphs on every machine."""
+    import matplotlib
+
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"), 11)
