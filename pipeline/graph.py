@@ -29,7 +29,7 @@ def build_definitions(settings: Settings, progress: Progress | None = None) -> d
             *evaluation_assets(settings),
         ],
         asset_checks=checks(settings),
-        jobs=jobs(settings),
+        jobs=jobs(),
         resources=resources(settings, progress),
         executor=dg.in_process_executor,
     )

@@ -5,9 +5,6 @@ from typing import Any
 
 import dagster as dg
 
-from pipeline.partitions import crawl_windows, label_set_models, label_sets
-from pipeline.settings import Settings
-
 CRAWL = "crawl_window"
 COLLECTION = "collection"
 LABELS = "expert_labels"
@@ -17,11 +14,10 @@ COMPARISON = "compare"
 REPORT = "write_report"
 
 
-def jobs(settings: Settings) -> Sequence[Any]:
+def jobs() -> Sequence[Any]:
     """Return the jobs; each runs its steps in one process."""
-    windows, sets, models = crawl_windows(settings.windows), label_sets(settings), label_set_models(settings)
     return [
-        _job(CRAWL, ["posts", "images", "crawl_counts", "image_hashes"], "Crawl one window and hash its images.", windows),
+        _job(CRAWL, ["posts", "images", "crawl_counts", "image_hashes"], "Crawl one window and hash its images."),
         _job(COLLECTION, ["unique_images", "similar_pairs", "label_tasks"], "Find near-duplicates; make label tasks."),
         _job(
             LABELS,
@@ -32,21 +28,17 @@ def jobs(settings: Settings) -> Sequence[Any]:
             LABEL_SET,
             ["data_set", "split_balance", "word_vectors", "correlation_matrix"],
             "Make one label set's data set and label graph.",
-            sets,
         ),
-        _job(MODEL, ["model", "training_curves", "scores", "evaluation"], "Train and evaluate one architecture.", models),
-        _job(COMPARISON, ["comparison"], "Compare the architectures on one label set.", sets),
+        _job(MODEL, ["model", "training_curves", "scores", "evaluation"], "Train and evaluate one architecture."),
+        _job(COMPARISON, ["comparison"], "Compare the architectures on one label set."),
         _job(REPORT, ["report"], "Write the HTML report."),
     ]
 
 
-def _job(
-    name: str, assets: list[str], description: str, partitions: dg.PartitionsDefinition | None = None
-) -> Any:
+def _job(name: str, assets: list[str], description: str) -> Any:
     return dg.define_asset_job(
         name,
         selection=assets,
         description=description,
-        partitions_def=partitions,
         executor_def=dg.in_process_executor,
     )

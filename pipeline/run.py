@@ -49,7 +49,7 @@ def collection_steps(settings: Settings) -> list[Step]:
 
 def model_steps(settings: Settings) -> list[Step]:
     """Return the steps from the experts' labels to the report."""
-    steps = [Step("labels", jobs.LABELS, "Experts' labels")]
+    steps = [Step("labels", jobs.LABELS, "Experts' labels", needs=("collection",))]
     for name in settings.label_sets:
         steps.append(Step(f"set {name}", jobs.LABEL_SET, f"Data set {name}", name, needs_all=("labels",)))
         models = [
@@ -75,14 +75,14 @@ def run_steps(
 ) -> Iterator[Outcome]:
     """Run the steps in order and yield how each ended; a step whose needs failed is skipped, the others go on."""
     failed: set[str] = set()
-    known = {step.key for step in steps}
+    known = {step.key: step for step in steps}
     for step in steps:
         missing = [key for key in step.needs_all if key in failed]
-        if not missing and step.needs and known.issuperset(step.needs) and failed.issuperset(step.needs):
+        if not missing and step.needs and known.keys() >= set(step.needs) and failed.issuperset(step.needs):
             missing = list(step.needs)
         if missing:
             failed.add(step.key)
-            yield Outcome(step, 0.0, failure=f"not run, because {missing[0]} failed", skipped=True)
+            yield Outcome(step, 0.0, failure=f"not run, because of: {known[missing[0]].title}", skipped=True)
             continue
         started(step)
         outcome = _run(step, definitions, instance)

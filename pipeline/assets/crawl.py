@@ -1,13 +1,17 @@
 """From networks and archives to posts and original images, one crawl window at a time."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet as pq
+from dagster._core.errors import DagsterPipesExecutionError  # not exported at the top
 
+from crawlers.errors import CrawlError
 from crawlers.jobs import CrawlJob
+from crawlers.run import error_file
 from modeling.montages import picture_grid
 from pipeline.metadata import counts_markdown, for_people, picture, reason_counts, spec, table_metadata
 from pipeline.partitions import crawl_window, crawl_windows, window_keys
@@ -44,7 +48,7 @@ def crawl_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
         settings: dg.ResourceParam[Settings],
         storage: dg.ResourceParam[Storage],
         pipes: dg.PipesSubprocessClient,
-    ):  # type: ignore[no-untyped-def]  # a generator of results; Dagster reads the annotation
+    ) -> Iterator[dg.MaterializeResult]:
         """Crawl one window in a process of its own."""
         key = context.partition_key
         with for_people(), storage.temporary_folder() as out, storage.images_folder() as images:
@@ -56,8 +60,9 @@ def crawl_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
                 first_window=key == window_keys(settings.windows)[0],
                 limits=settings.limits,
             )
-            (out / "job.json").write_text(job.model_dump_json(), encoding="utf-8")
-            run_crawl(context, pipes, out)
+            job_file = out / "job.json"
+            job_file.write_text(job.model_dump_json(), encoding="utf-8")
+            run_crawl(context, pipes, job_file)
             posts = storage.write_table("posts", pq.read_table(out / "posts.parquet"), (key,))
             downloads = storage.write_table("images", pq.read_table(out / "images.parquet"), (key,))
             counts = storage.write_table("crawl_counts", pq.read_table(out / "counts.parquet"), (key,))
@@ -80,10 +85,19 @@ def crawl_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
     return [crawl]
 
 
-def run_crawl(context: dg.AssetExecutionContext, pipes: dg.PipesSubprocessClient, out) -> None:  # type: ignore[no-untyped-def]
-    """Run the crawler in a child process; its one-line error becomes the failure's description."""
-    command = [sys.executable, "-m", "crawlers.run", "--job", str(out / "job.json")]
-    pipes.run(command=command, context=context).get_results(implicit_materializations=False)
+def run_crawl(context: dg.AssetExecutionContext, pipes: dg.PipesSubprocessClient, job_file: Path) -> None:
+    """Run the crawler in a child process.
+
+    Raises:
+        CrawlError: the crawl could not be done; the message is the child's.
+    """
+    try:
+        pipes.run(command=[sys.executable, "-m", "crawlers.run", "--job", str(job_file)], context=context)
+    except DagsterPipesExecutionError:
+        reason = error_file(job_file)
+        if not reason.exists():
+            raise
+        raise CrawlError(reason.read_text(encoding="utf-8").strip()) from None
 
 
 def window_pictures(storage: Storage, images: pa.Table) -> bytes:

@@ -36,7 +36,15 @@ def run_stages(settings: Settings, steps: Sequence[Step], console: Console) -> l
 def say_failures(failures: Sequence[Outcome], console: Console) -> int:
     """Print what went wrong, one line a step, and return the exit code."""
     for outcome in failures:
-        console.print(f"{outcome.step.title}: {outcome.failure}", style="red", markup=False, highlight=False, soft_wrap=True)
+        if not outcome.skipped:
+            line = f"{outcome.step.title}: {outcome.failure}"
+            console.print(line, style="red", markup=False, highlight=False, soft_wrap=True)
     if failures:
-        console.print(f"{len(failures)} steps did not end well. Put right what the lines above say and run again.", style="red")
+        skipped = sum(outcome.skipped for outcome in failures)
+        console.print(
+            f"{len(failures) - skipped} steps failed and {skipped} were not run because of them. "
+            "Put right what the lines above say and run again; the rest is done.",
+            style="red",
+            soft_wrap=True,
+        )
     return 1 if failures else 0
