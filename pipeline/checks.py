@@ -23,7 +23,9 @@ def checks(settings: Settings) -> Sequence[dg.AssetChecksDefinition]:
         lost = [image_id for image_id in ids if not storage.exists(storage.image_key(image_id))]
         return dg.AssetCheckResult(
             passed=not lost,
-            description=f"{len(ids)} images stored" if not lost else f"{len(lost)} images lost, {lost[0]} first: crawl again",
+            description=f"{len(ids)} images stored"
+            if not lost
+            else f"{len(lost)} images lost, {lost[0]} first: crawl again",
         )
 
     @dg.asset_check(asset="quarantined_annotations", description="Few annotations had to be set aside.")
@@ -34,7 +36,7 @@ def checks(settings: Settings) -> Sequence[dg.AssetChecksDefinition]:
         return dg.AssetCheckResult(
             passed=share <= MOST_QUARANTINED,
             severity=dg.AssetCheckSeverity.WARN,
-            description=f"{aside} of {valid + aside} annotations set aside ({share:.1%}); look at the reasons in the table",
+            description=f"{aside} of {valid + aside} annotations set aside ({share:.1%}); see the reasons in the table",
             metadata={"share": share},
         )
 
@@ -48,7 +50,9 @@ def checks(settings: Settings) -> Sequence[dg.AssetChecksDefinition]:
         leaking = [f"{name}: {count} groups" for name, count in leaks.items() if count]
         return dg.AssetCheckResult(
             passed=not leaking,
-            description="no group stands in two splits" if not leaking else f"{'; '.join(leaking)} in two splits: do not train",
+            description="no group stands in two splits"
+            if not leaking
+            else f"{'; '.join(leaking)} in two splits: do not train",
         )
 
     @dg.asset_check(asset="correlation_matrix", description="The label graph joins labels, and is more than a star.")

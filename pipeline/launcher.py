@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -17,12 +18,18 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 console = Console()
 errors = Console(stderr=True)
 
-Config = Annotated[Path | None, typer.Option("--config", "-c", help="Settings file; without it the last run's, else ./stylegraph.toml.")]
-Overrides = Annotated[list[str] | None, typer.Option("--set", help="Override a setting, as in --set training.epochs=3.")]
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="Settings file; without it the last run's, else ./stylegraph.toml."),
+]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="Override a setting, as in --set training.epochs=3.")
+]
 
 
 def main() -> None:
     """Run the command; what a person has to put right is one line on standard error and exit code 2."""
+    warnings.filterwarnings("ignore", message=r".*expected_writer_count.* is currently in preview")  # Dagster's own call
     try:
         app()
     except (SettingsError, TableError) as error:
@@ -65,7 +72,8 @@ def dev(
 
 @app.command()
 def report(
-    config: Config = None, as_json: Annotated[bool, typer.Option("--json", help="Figures as JSON, for programs.")] = False
+    config: Config = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Figures as JSON, for programs.")] = False,
 ) -> None:
     """Say where the report is, and what it says."""
     _, settings = _settings(config, None, recall=True)

@@ -22,7 +22,7 @@ PREVIEW_LENGTH = 48  # characters of a cell
 
 @contextlib.contextmanager
 def for_people() -> Iterator[None]:
-    """Turn the errors that libraries raise for people into a failure without retries whose first line is the message."""
+    """Turn the errors that libraries raise for people into a failure without retries that says the same."""
     try:
         yield
     except (CrawlError, LabelingError, ModelingError, TableError) as error:
@@ -68,7 +68,10 @@ def markdown(frame: pd.DataFrame) -> str:
     """Return a data frame as a Markdown table; what strangers wrote in it stays text."""
     if frame.empty:
         return "*no rows*"
-    lines = ["| " + " | ".join(_cell(column) for column in frame.columns) + " |", "| " + " | ".join("---" for _ in frame.columns) + " |"]
+    lines = [
+        "| " + " | ".join(_cell(column) for column in frame.columns) + " |",
+        "| " + " | ".join("---" for _ in frame.columns) + " |",
+    ]
     lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in frame.itertuples(index=False)]
     return "\n".join(lines)
 

@@ -1,7 +1,7 @@
 """The settings of a run: one TOML file, with environment variables on top.
 
-A key ``a.b.c`` of the file is overridden by ``STYLEGRAPH_A__B__C``. Paths in the file are relative to the file, paths in
-the environment to the working folder.
+A key ``a.b.c`` of the file is overridden by ``STYLEGRAPH_A__B__C``. Paths in the file are relative to the file, paths
+in the environment to the working folder.
 """
 
 import os
@@ -27,7 +27,12 @@ from modeling.training_settings import PRESETS, BackboneSettings, TrainingSettin
 
 CONFIG_VARIABLE = "STYLEGRAPH_CONFIG"
 PREFIX = "STYLEGRAPH_"
-NOT_SETTINGS = {"STYLEGRAPH_CONFIG", "STYLEGRAPH_HMAC_KEY", "STYLEGRAPH_LABEL_STUDIO_URL", "STYLEGRAPH_LABEL_STUDIO_TOKEN"}
+NOT_SETTINGS = {
+    "STYLEGRAPH_CONFIG",
+    "STYLEGRAPH_HMAC_KEY",
+    "STYLEGRAPH_LABEL_STUDIO_URL",
+    "STYLEGRAPH_LABEL_STUDIO_TOKEN",
+}
 PATHS = ("data.location", "labels.path", "backbone.weights", "word_vectors.path", "sources.*.folder", "sources.*.posts")
 
 
@@ -51,7 +56,9 @@ class WindowSettings(Section):
     """The crawl windows, in UTC."""
 
     start: date = Field(default=date(2019, 7, 1), description="first day of the first window")
-    end: date | None = Field(default=date(2019, 9, 1), description="first day that is not crawled; without it, go on for ever")
+    end: date | None = Field(
+        default=date(2019, 9, 1), description="first day that is not crawled; without it, go on for ever"
+    )
     every: Literal["day", "week", "month"] = Field(default="week", description="length of a window")
 
     @model_validator(mode="after")
@@ -88,9 +95,7 @@ class ReportSettings(Section):
 class Settings(BaseSettings):
     """Everything that a run depends on, apart from secrets."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
-    )
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True)
 
     data: DataSettings = DataSettings()
     windows: WindowSettings = WindowSettings()
@@ -149,7 +154,8 @@ class Settings(BaseSettings):
         for name, label_set in self.label_sets.items():
             if label_set.top is not None and label_set.top > len(self.taxonomy.labels):
                 raise ValueError(
-                    f"label_sets.{name}.top is {label_set.top}, but taxonomy.labels has {len(self.taxonomy.labels)} labels"
+                    f"label_sets.{name}.top is {label_set.top}, but taxonomy.labels has "
+                    f"{len(self.taxonomy.labels)} labels"
                 )
             for label in label_set.labels or ():
                 if label not in self.taxonomy.labels:
@@ -179,7 +185,9 @@ def load_settings(path: Path | None = None) -> Settings:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise SettingsError(f"{path} does not exist: pass --config FILE, or copy stylegraph.toml from the project") from error
+        raise SettingsError(
+            f"{path} does not exist: pass --config FILE, or copy stylegraph.toml from the project"
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is not a TOML file: {error}") from error
     _check_environment()
@@ -199,7 +207,9 @@ def _check_environment() -> None:
         if name.startswith(PREFIX) and name not in NOT_SETTINGS:
             key = name.removeprefix(PREFIX).split("__")[0].lower()
             if key not in Settings.model_fields:
-                raise SettingsError(f"environment variable {variable}: no setting {key}; allowed: {', '.join(Settings.model_fields)}")
+                raise SettingsError(
+                    f"environment variable {variable}: no setting {key}; allowed: {', '.join(Settings.model_fields)}"
+                )
 
 
 def _make_absolute(content: Any, keys: list[str], folder: Path) -> None:
@@ -245,7 +255,11 @@ def _is_tag(loc: tuple[int | str, ...], part: int | str) -> bool:
 
 
 def _tags() -> set[str]:
-    return {tag for model in (*_members(Source), *_members(LabelSource)) for tag in typing.get_args(model.model_fields["kind"].annotation)}
+    return {
+        tag
+        for model in (*_members(Source), *_members(LabelSource))
+        for tag in typing.get_args(model.model_fields["kind"].annotation)
+    }
 
 
 def _members(union: Any) -> list[type[BaseModel]]:
@@ -266,7 +280,9 @@ def _allowed_keys(loc: tuple[int | str, ...]) -> list[str]:
             if part in model.model_fields:
                 annotation = model.model_fields[str(part)].annotation
                 found += _models_in(annotation)
-            elif any(part in typing.get_args(m.model_fields["kind"].annotation) for m in [model] if "kind" in m.model_fields):
+            elif any(
+                part in typing.get_args(m.model_fields["kind"].annotation) for m in [model] if "kind" in m.model_fields
+            ):
                 found.append(model)
         models = found or models
     return sorted({name for model in models for name in model.model_fields if name != "name"})

@@ -1,10 +1,10 @@
 """Where tables, images and models live: a local folder, or any fsspec URL.
 
-    tables/<table>.parquet                         a table without partitions
-    tables/<table>/<partition>[/<partition>].parquet
-    images/<first two digits>/<sha256>             original bytes
-    models/<label set>/<architecture>/             weights and card
-    reports/report.html
+tables/<table>.parquet                         a table without partitions
+tables/<table>/<partition>[/<partition>].parquet
+images/<first two digits>/<sha256>             original bytes
+models/<label set>/<architecture>/             weights and card
+reports/report.html
 """
 
 import contextlib
@@ -146,7 +146,7 @@ class Storage:
 
     @contextlib.contextmanager
     def images_folder(self) -> Iterator[Path]:
-        """Give a local folder to store images in; what is new in it is uploaded afterwards where the location is remote."""
+        """Give a local folder to store images in; where the location is remote, what is new is uploaded afterwards."""
         if self.is_local:
             folder = Path(self._path("images"))
             folder.mkdir(parents=True, exist_ok=True)
@@ -166,7 +166,7 @@ class Storage:
 
     @contextlib.contextmanager
     def model_folder(self, label_set: str, architecture: str) -> Iterator[Path]:
-        """Give an empty local folder for a model's files; it takes the place of the old one when the block ends well."""
+        """Give an empty folder for a model's files; it takes the place of the old one when the block ends well."""
         with self.temporary_folder() as folder:
             yield folder
             prefix = f"models/{label_set}/{architecture}"
@@ -187,7 +187,9 @@ class Storage:
         prefix = f"models/{label_set}/{architecture}"
         version = self._current_version(prefix)
         if version is None:
-            raise TableError(f"no model {architecture} for {label_set} yet: run `stylegraph run`, or materialize `model`")
+            raise TableError(
+                f"no model {architecture} for {label_set} yet: run `stylegraph run`, or materialize `model`"
+            )
         if self.is_local:
             return Path(self._path(f"{prefix}/{version}"))
         folder = self.scratch / prefix / version

@@ -9,7 +9,16 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FORBIDDEN = {
-    "crawlers": {"pipeline", "labeling", "modeling", "dagster", "torch", "torchvision", "lightning", "label_studio_sdk"},
+    "crawlers": {
+        "pipeline",
+        "labeling",
+        "modeling",
+        "dagster",
+        "torch",
+        "torchvision",
+        "lightning",
+        "label_studio_sdk",
+    },
     "labeling": {"pipeline", "crawlers", "modeling", "dagster", "torch", "torchvision", "lightning", "scrapy"},
     "modeling": {"pipeline", "crawlers", "labeling", "dagster", "scrapy", "label_studio_sdk"},
 }

@@ -39,7 +39,9 @@ def crawl_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
                 description="Every picture of a kept post: downloaded, stored as original bytes by sha256, "
                 "or failed with the reason.",
             ),
-            spec("crawl_counts", group="crawl", description="How often each outcome was met while crawling the window."),
+            spec(
+                "crawl_counts", group="crawl", description="How often each outcome was met while crawling the window."
+            ),
         ],
         partitions_def=crawl_windows(settings.windows),
     )
@@ -69,7 +71,10 @@ def crawl_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
         grid = window_pictures(storage, downloads)
         yield dg.MaterializeResult(
             asset_key="posts",
-            metadata=table_metadata(posts, outcomes=dg.MetadataValue.md(counts_markdown(reason_counts(posts.column("reason"), "kept"), "post"))),
+            metadata=table_metadata(
+                posts,
+                outcomes=dg.MetadataValue.md(counts_markdown(reason_counts(posts.column("reason"), "kept"), "post")),
+            ),
         )
         yield dg.MaterializeResult(
             asset_key="images",

@@ -9,7 +9,16 @@ from modeling.label_sets import choose_labels, data_set_candidates, data_set_ver
 from modeling.label_sets import data_set as data_set_table
 from modeling.label_sets import label_frequencies as frequency_table
 from modeling.label_sets import split_balance as balance_table
-from pipeline.metadata import counts_markdown, for_people, markdown, picture, reason_counts, spec, table_asset, table_metadata
+from pipeline.metadata import (
+    counts_markdown,
+    for_people,
+    markdown,
+    picture,
+    reason_counts,
+    spec,
+    table_asset,
+    table_metadata,
+)
 from pipeline.partitions import label_sets
 from pipeline.settings import Settings
 from pipeline.storage import Storage
@@ -41,7 +50,8 @@ def data_set_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
                 "data_set",
                 group="data_sets",
                 deps=["labels", "label_frequencies", "unique_images", "similar_pairs"],
-                description="Images of the label set with their split. Near-duplicates and images of one author are never "
+                description="Images of the label set with their split. Near-duplicates and images of one author are "
+                "never "
                 "in two splits, and an image keeps its split when later windows arrive.",
             ),
             spec(
@@ -75,7 +85,9 @@ def data_set_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
                 table,
                 labels=", ".join(chosen),
                 membership=label_set.membership,
-                images=dg.MetadataValue.md(counts_markdown(reason_counts(reasons, "in the label set"), "labelled images")),
+                images=dg.MetadataValue.md(
+                    counts_markdown(reason_counts(reasons, "in the label set"), "labelled images")
+                ),
             ),
         )
         yield dg.MaterializeResult(

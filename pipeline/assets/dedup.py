@@ -28,7 +28,7 @@ def dedup_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
     def image_hashes(
         context: dg.AssetExecutionContext, storage: dg.ResourceParam[Storage], progress: dg.ResourceParam[Progress]
     ) -> dg.MaterializeResult:
-        """Perceptual hashes of the window's images: of the picture, of it without its border, and of their mirror images."""
+        """Perceptual hashes of the window's images: whole, without border, and mirrored."""
         window = (context.partition_key,)
         with for_people():
             posts = storage.read_table("posts", window, ["post_id", "created_at", "author_hmac"]).to_pandas()
@@ -47,13 +47,14 @@ def dedup_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
                 "unique_images",
                 group="dedup",
                 deps=["image_hashes"],
-                description="Every image of every window: canonical of its near-duplicate cluster, or set aside with the reason.",
+                description="Every image of every window: canonical of its near-duplicate cluster, or set aside "
+                "with the reason.",
             ),
             spec(
                 "similar_pairs",
                 group="dedup",
                 deps=["image_hashes"],
-                description="Pairs of images that are duplicates, and pairs alike enough that people should look at them.",
+                description="Pairs of images that are duplicates, and pairs that people should look at.",
             ),
         ],
     )

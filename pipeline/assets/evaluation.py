@@ -11,8 +11,8 @@ from modeling.metrics import RECALLS
 from pipeline.metadata import for_people, markdown, picture, table_asset, table_metadata
 from pipeline.partitions import label_set_models, label_sets, model_partition
 from pipeline.progress import Progress
-from pipeline.report.collect import collect
 from pipeline.report.build import build_report
+from pipeline.report.collect import collect
 from pipeline.settings import Settings
 from pipeline.storage import Storage
 
@@ -22,7 +22,11 @@ REPORT_KEY = "reports/report.html"
 def evaluation_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
     """Return the assets of the group ``evaluation``."""
 
-    @dg.asset(**table_asset("scores", group="evaluation"), deps=["model", "data_set"], partitions_def=label_set_models(settings))
+    @dg.asset(
+        **table_asset("scores", group="evaluation"),
+        deps=["model", "data_set"],
+        partitions_def=label_set_models(settings),
+    )
     def scores(
         context: dg.AssetExecutionContext,
         storage: dg.ResourceParam[Storage],
@@ -43,7 +47,9 @@ def evaluation_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
             table = storage.write_table("scores", table, partition)
         return dg.MaterializeResult(metadata=table_metadata(table))
 
-    @dg.asset(**table_asset("evaluation", group="evaluation"), deps=["scores"], partitions_def=label_set_models(settings))
+    @dg.asset(
+        **table_asset("evaluation", group="evaluation"), deps=["scores"], partitions_def=label_set_models(settings)
+    )
     def evaluation(
         context: dg.AssetExecutionContext,
         settings: dg.ResourceParam[Settings],
@@ -58,7 +64,9 @@ def evaluation_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
             table = storage.write_table("evaluation", table, partition)
         frame = table.to_pandas()
         main = frame[(frame["split"] == "test") & frame["label"].isna()]
-        values = {row.metric.replace("@", "_at_"): float(row.value) for row in main.itertuples() if row.metric in RECALLS}
+        values = {
+            row.metric.replace("@", "_at_"): float(row.value) for row in main.itertuples() if row.metric in RECALLS
+        }
         return dg.MaterializeResult(
             metadata=table_metadata(
                 table,
@@ -68,7 +76,11 @@ def evaluation_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
             )
         )
 
-    @dg.asset(**table_asset("comparison", group="evaluation"), deps=["scores", "evaluation"], partitions_def=label_sets(settings))
+    @dg.asset(
+        **table_asset("comparison", group="evaluation"),
+        deps=["scores", "evaluation"],
+        partitions_def=label_sets(settings),
+    )
     def comparison(
         context: dg.AssetExecutionContext,
         settings: dg.ResourceParam[Settings],
@@ -82,7 +94,8 @@ def evaluation_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
             table = compare(tables, settings.evaluation.resamples, settings.evaluation.seed)
             table = storage.write_table("comparison", table, (label_set,))
         evaluations = {
-            ARCHITECTURES[name].title: storage.read_table("evaluation", (label_set, name)).to_pandas() for name in trained
+            ARCHITECTURES[name].title: storage.read_table("evaluation", (label_set, name)).to_pandas()
+            for name in trained
         }
         return dg.MaterializeResult(
             metadata=table_metadata(

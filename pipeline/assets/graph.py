@@ -32,7 +32,9 @@ def graph_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
             table = storage.write_table("word_vectors", table, (context.partition_key,))
         return dg.MaterializeResult(metadata=table_metadata(table, dimensions=len(table.column("vector")[0])))
 
-    @dg.asset(**table_asset("correlation_matrix", group="graph"), deps=["data_set"], partitions_def=label_sets(settings))
+    @dg.asset(
+        **table_asset("correlation_matrix", group="graph"), deps=["data_set"], partitions_def=label_sets(settings)
+    )
     def correlation_matrix(
         context: dg.AssetExecutionContext,
         settings: dg.ResourceParam[Settings],

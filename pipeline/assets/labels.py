@@ -8,10 +8,20 @@ from labeling.agreement import agreement as agreement_table
 from labeling.consensus import consensus
 from labeling.references import ImageIndex
 from labeling.sources import read_annotations
-from labeling.tasks import label_studio_tasks, label_tasks as task_table
+from labeling.tasks import label_studio_tasks
+from labeling.tasks import label_tasks as task_table
 from labeling.taxonomy import Taxonomy
 from modeling.montages import picture_grid
-from pipeline.metadata import counts_markdown, for_people, markdown, picture, reason_counts, spec, table_asset, table_metadata
+from pipeline.metadata import (
+    counts_markdown,
+    for_people,
+    markdown,
+    picture,
+    reason_counts,
+    spec,
+    table_asset,
+    table_metadata,
+)
 from pipeline.partitions import window_keys
 from pipeline.settings import Settings
 from pipeline.storage import Storage
@@ -46,7 +56,8 @@ def label_assets() -> Sequence[dg.AssetsDefinition]:
                 "annotations",
                 group="labels",
                 deps=["label_tasks"],
-                description="Experts' annotations that keep the rules: one main label, known labels, no sub that is the main.",
+                description="Experts' annotations that keep the rules: one main label, known labels, "
+                "no sub label that is the main.",
             ),
             spec(
                 "quarantined_annotations",
@@ -89,7 +100,9 @@ def label_assets() -> Sequence[dg.AssetsDefinition]:
         with for_people():
             annotations = storage.read_table("annotations").to_pandas()
             tasks = storage.read_table("label_tasks", columns=["image_id", "window"]).to_pandas()
-            table = storage.write_table("labels", consensus(annotations, dict(zip(tasks.image_id, tasks.window, strict=True))))
+            table = storage.write_table(
+                "labels", consensus(annotations, dict(zip(tasks.image_id, tasks.window, strict=True)))
+            )
             figures = storage.write_table("agreement", agreement_table(annotations))
         frame = table.to_pandas()
         status = {str(key): int(count) for key, count in frame["status"].value_counts().items()}

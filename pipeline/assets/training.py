@@ -25,7 +25,7 @@ def training_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
                 "model",
                 group_name="training",
                 deps=["data_set", "word_vectors", "correlation_matrix"],
-                description="Weights (safetensors) with a card (JSON) that says everything needed to rebuild them. The best "
+                description="Weights (safetensors) with a card (JSON) that says how to rebuild them. The best "
                 "epoch is chosen on the validation split.",
                 kinds={"pytorch"},
                 owners=["team:data"],

@@ -42,7 +42,10 @@ def run_demo(folder: Path, posts: int, console: Console) -> int:
     with display.shown(1):
         drawing = display.step("drawing pictures")
         planted = build_world(folder / WORLD_NAME, SEED, posts, progress=drawing)
-    console.print(f"A small social network with {len(planted.posts):,} posts, {len(planted.images):,} drawn pictures", highlight=False)
+    console.print(
+        f"A small social network with {len(planted.posts):,} posts, {len(planted.images):,} drawn pictures",
+        highlight=False,
+    )
     config = _write_config(folder)
     with demo_environment(config, console) as environment:
         os.environ.update({**environment, CONFIG_VARIABLE: str(config)})
@@ -59,13 +62,15 @@ def run_demo(folder: Path, posts: int, console: Console) -> int:
         return say_failures(failures, console)
     ok = _print_checks(planted, refused, settings, storage, console)
     print_report(settings, console)
-    console.print("Look at the graph: make dev      Use the model: stylegraph predict IMAGE", highlight=False, soft_wrap=True)
+    console.print(
+        "Look at the graph: make dev      Use the model: stylegraph predict IMAGE", highlight=False, soft_wrap=True
+    )
     return 0 if ok else 1
 
 
 @contextlib.contextmanager
 def demo_environment(config: Path, console: Console) -> Iterator[dict[str, str]]:
-    """Serve the demo's network while the block runs, when ``config`` is a demo's; give the variables that a run needs."""
+    """Serve the demo's network while the block runs, when ``config`` is a demo's; give the variables a run needs."""
     folder = config.resolve().parent
     if not (folder / WORLD_NAME).is_dir() or config.name != CONFIG_NAME:
         yield {}

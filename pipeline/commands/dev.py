@@ -25,7 +25,18 @@ def serve(config: Path, settings: Settings, port: int, console: Console) -> int:
             "DAGSTER_HOME": str(instance.resolve()),
             CONFIG_VARIABLE: str(config.resolve()),
         }
-        command = [sys.executable, "-m", "dagster", "dev", "-m", "pipeline.definitions", "-h", "127.0.0.1", "-p", str(port)]
+        command = [
+            sys.executable,
+            "-m",
+            "dagster",
+            "dev",
+            "-m",
+            "pipeline.definitions",
+            "-h",
+            "127.0.0.1",
+            "-p",
+            str(port),
+        ]
         console.print(f"Dagster UI: http://127.0.0.1:{port}  (settings: {config}; stop with Ctrl-C)", soft_wrap=True)
         child = subprocess.Popen(command, env=environment, start_new_session=True)  # noqa: S603 - our own interpreter
         return _wait(child)

@@ -1,5 +1,6 @@
 """``stylegraph doctor``: settings, versions and inputs, and what is missing."""
 
+import importlib
 import importlib.metadata
 import os
 import platform
@@ -18,7 +19,17 @@ from modeling.word_vectors import word_vectors
 from pipeline.settings import Settings, SettingsError, load_settings
 from pipeline.storage import Storage
 
-PACKAGES = ("dagster", "scrapy", "torch", "torchvision", "lightning", "pandas", "pyarrow", "label-studio-sdk", "ImageHash")
+PACKAGES = (
+    "dagster",
+    "scrapy",
+    "torch",
+    "torchvision",
+    "lightning",
+    "pandas",
+    "pyarrow",
+    "label-studio-sdk",
+    "ImageHash",
+)
 LEAST_FREE = 2_000_000_000  # bytes of disk
 
 
@@ -48,7 +59,9 @@ def examine(config: Path, console: Console) -> int:
         console.print(f"[{style}]{mark}[/] {finding.what:<18} ", end="", highlight=False)
         console.print(finding.detail, markup=False, highlight=False, soft_wrap=True)
     missing = sum(not finding.ok for finding in findings)
-    console.print(f"{missing} things to put right" if missing else "Ready: stylegraph run", style="red" if missing else "green")
+    console.print(
+        f"{missing} things to put right" if missing else "Ready: stylegraph run", style="red" if missing else "green"
+    )
     return 1 if missing else 0
 
 
@@ -57,7 +70,9 @@ def _inputs(settings: Settings) -> Iterator[Finding]:
     for name, source in settings.sources.items():
         if isinstance(source, ArchiveSource):
             for path, kind in ((source.folder, "folder"), (source.posts, "table of posts")):
-                yield Finding(f"source {name}", path.exists(), f"{kind} {path}" + ("" if path.exists() else " does not exist"))
+                yield Finding(
+                    f"source {name}", path.exists(), f"{kind} {path}" + ("" if path.exists() else " does not exist")
+                )
         elif isinstance(source, MastodonSource):
             yield _server(name, source)
     if any(isinstance(source, MastodonSource) for source in settings.sources.values()):
@@ -109,8 +124,8 @@ def _vectors(settings: Settings) -> Finding:
 
 def _torchvision() -> Finding:
     try:
-        import modeling.torchvision_guard
-        import torchvision  # noqa: F401 - does it load beside this torch?
+        for module in ("modeling.torchvision_guard", "torchvision"):  # in this order
+            importlib.import_module(module)
     except (ImportError, RuntimeError) as error:
         return Finding("torchvision loads", False, str(error))
     import torch

@@ -3,6 +3,9 @@
 import importlib.metadata
 import json
 import platform
+import shutil
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -15,6 +18,7 @@ from pipeline.partitions import window_keys
 from pipeline.report.data import LabelSetResult, ModelResult, ReportData
 from pipeline.settings import Settings
 from pipeline.storage import Storage
+from pipeline.tables import TableError
 
 PACKAGES = (
     "dagster",
@@ -61,10 +65,9 @@ def _frame(storage: Storage, name: str, *partition: str) -> pd.DataFrame | None:
 
 def _label_set(settings: Settings, storage: Storage, name: str) -> LabelSetResult:
     label_set = settings.label_sets[name]
-    frequencies = storage.read_table("label_frequencies")
     try:
-        labels = choose_labels(frequencies, label_set)
-    except ModelingError as error:
+        labels = choose_labels(storage.read_table("label_frequencies"), label_set)
+    except (ModelingError, TableError) as error:
         return LabelSetResult(name, (), membership=label_set.membership, failure=str(error))
     data_set = _frame(storage, "data_set", name)
     correlation = _frame(storage, "correlation_matrix", name)
@@ -97,5 +100,17 @@ def _model(storage: Storage, label_set: str, architecture: str) -> ModelResult:
 
 
 def _versions() -> dict[str, str]:
-    versions = {"stylegraph": importlib.metadata.version("stylegraph"), "Python": platform.python_version()}
+    versions = {"stylegraph": importlib.metadata.version("stylegraph"), "code": code_version()}
+    versions["Python"] = platform.python_version()
     return versions | {name: importlib.metadata.version(name) for name in PACKAGES}
+
+
+def code_version() -> str:
+    """Return the commit of the code, with a mark when files differ from it; "not a checkout" where there is no git."""
+    git = shutil.which("git")
+    folder = Path(__file__).parent
+    if git is None:
+        return "not a checkout"
+    command = [git, "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - fixed arguments
+    return result.stdout.strip() if result.returncode == 0 else "not a checkout"

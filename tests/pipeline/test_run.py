@@ -76,7 +76,11 @@ def test_the_same_run_gives_the_same_bytes(case: Path, tmp_path: Path) -> None:
 
 def test_metrics_follow_from_the_scores(case: Path) -> None:
     storage = Storage(str(case.parent / "data"))
-    rows = {(row["label_set"], row["architecture"], row["metric"]): row for row in figures(load_settings(case)) if not row["label"]}
+    rows = {
+        (row["label_set"], row["architecture"], row["metric"]): row
+        for row in figures(load_settings(case))
+        if not row["label"]
+    }
     scores = storage.read_table("scores", ("top-3", "ml_gcn")).to_pandas()
     test = scores[scores["split"] == "test"]
     any_1 = all_2 = 0
@@ -106,7 +110,10 @@ def test_the_commands_speak_of_the_run(case: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_bad_rows_are_set_aside_and_the_rest_goes_on(tmp_path: Path) -> None:
-    config = write_case(tmp_path, settings=SETTINGS.replace('"basic_cnn", ', "") + "\n[label_sets.empty]\nlabels = ['Elegant', 'Casual']\n")
+    config = write_case(
+        tmp_path,
+        settings=SETTINGS.replace('"basic_cnn", ', "") + "\n[label_sets.empty]\nlabels = ['Elegant', 'Casual']\n",
+    )
     (tmp_path / "photos/001.jpg").write_bytes(b"<html>not a picture</html>")
     picture = tmp_path / "photos/002.jpg"
     picture.write_bytes(picture.read_bytes()[:900])

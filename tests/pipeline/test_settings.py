@@ -69,7 +69,10 @@ def test_paths_are_relative_to_the_file(load, tmp_path: Path) -> None:
         ("[taxonomy]\nlabels = ['a', 'A']", r"taxonomy\.labels: labels must be different.*twice: a"),
         ("[sources.x]\nkind = 'instagram'", r"sources\.x: .*'mastodon', 'archive'"),
         ("[sources.x]\nkind = 'mastodon'\nserver = 'https://s.example'", r"sources\.x\.hashtags: this key is needed"),
-        ("[sources.x]\nkind = 'archive'\nfolder='f'\nposts='p'\nhashtags=['a']", r"sources\.x\.hashtags: no such key; allowed: folder, kind, posts"),
+        (
+            "[sources.x]\nkind = 'archive'\nfolder='f'\nposts='p'\nhashtags=['a']",
+            r"sources\.x\.hashtags: no such key; allowed: folder, kind, posts",
+        ),
         ("[splits]\ntrain = 0.9", r"splits: train \+ validation \+ test must be 1"),
     ],
 )
@@ -83,7 +86,9 @@ def test_what_is_wrong_is_named(load, text: str, message: str) -> None:
 def test_an_unknown_architecture_names_the_known_ones(tmp_path: Path) -> None:
     path = tmp_path / "s.toml"
     path.write_text('architectures = ["resnet"]\n' + MINIMAL)
-    with pytest.raises(SettingsError, match=r"architectures: 'resnet' is not an architecture; allowed: basic_cnn, backbone"):
+    with pytest.raises(
+        SettingsError, match=r"architectures: 'resnet' is not an architecture; allowed: basic_cnn, backbone"
+    ):
         load_settings(path)
 
 
