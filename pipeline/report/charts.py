@@ -23,7 +23,7 @@ class Line:
 
 def ticks(low: float, high: float, wanted: int = 4) -> list[float]:
     """Round values from at or below ``low`` to at or above ``high``, about ``wanted`` steps."""
-    if not high > low:
+    if high - low < 1e-6:  # a flat line, or differences that no chart shows
         high = low + 1.0
     raw = (high - low) / wanted
     size = 10.0 ** np.floor(np.log10(raw))

@@ -50,13 +50,13 @@ def window_label(key: str) -> str:
 
 
 def funnel(data: ReportData, counts: pd.DataFrame | None) -> list[dict[str, Any]]:
-    """The steps from the posts looked at to the images of each label set, with what each step leaves."""
+    """The steps from the posts found to the images of each label set, with what each step leaves."""
     steps: list[tuple[str, int, str]] = []
     if counts is not None:
         posts, images = (counts[counts["what"] == what] for what in ("post", "image"))
         if len(posts):
-            steps.append(("posts looked at", int(posts["count"].sum()), ""))
-            steps.append(("posts kept", _good(posts), "in their window, with the hashtag and a picture"))
+            steps.append(("posts found", int(in_windows(posts)["count"].sum()), "in the crawl windows"))
+            steps.append(("posts kept", _good(posts), "with the hashtag and a picture that may be used"))
         if len(images):
             steps.append(("pictures fetched", _good(images), "valid, kept as the original bytes"))
     if data.unique_images is not None:
@@ -92,6 +92,11 @@ def _counts(data: ReportData) -> pd.DataFrame | None:
     return rows.groupby(["window", "source", "what", "outcome"]).size().rename("count").reset_index()
 
 
+def in_windows(posts: pd.DataFrame) -> pd.DataFrame:
+    """The counts of posts of the windows: a post outside is met by the crawl of every window, and counted each time."""
+    return posts[posts["outcome"] != "outside_window"]
+
+
 def _good(counts: pd.DataFrame) -> int:
     return int(counts.loc[counts["outcome"].isin(GOOD), "count"].sum())
 
@@ -118,7 +123,7 @@ def _group(counts: pd.DataFrame, what: str, windows: list[str]) -> dict[str, Any
 
 
 def _columns(counts: pd.DataFrame, windows: list[str]) -> list[dict[str, Any]]:
-    posts = counts[counts["what"] == "post"]
+    posts = in_windows(counts[counts["what"] == "post"])
     good = posts[posts["outcome"].isin(GOOD)].groupby("window")["count"].sum().reindex(windows, fill_value=0)
     every = posts.groupby("window")["count"].sum().reindex(windows, fill_value=0)
     most = int(every.max()) or 1 if len(every) else 1

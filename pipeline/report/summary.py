@@ -5,7 +5,7 @@ from typing import Any
 from pipeline.report.comparisons import GRAPH, Verdict, graph_verdict, verdict
 from pipeline.report.data import LabelSetResult, ReportData
 from pipeline.report.results import figure_of
-from pipeline.report.sources import GOOD, period
+from pipeline.report.sources import GOOD, in_windows, period
 from pipeline.report.wording import count, metric_name, percent, points
 
 CHIPS = {
@@ -30,7 +30,7 @@ def data_sentence(data: ReportData) -> str:
     if data.counts is not None and len(data.counts):
         posts = data.counts[data.counts["what"] == "post"]
         kept = posts.loc[posts["outcome"].isin(GOOD), "count"].sum()
-        parts.append(f"{count(posts['count'].sum())} posts were looked at and {count(kept)} kept")
+        parts.append(f"{count(in_windows(posts)['count'].sum())} posts were found and {count(kept)} kept")
     elif data.posts is not None:
         parts.append(f"{count(data.posts['kept'].sum())} posts were kept")
     if parts and days:
