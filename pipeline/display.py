@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as RichProgress
-from rich.progress import TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from pipeline.progress import Step as Report
 from pipeline.run import Outcome, Step
@@ -59,8 +59,9 @@ class Display:
         self._bars.advance(self._whole)
         mark, style = ("!", "red") if outcome.failure else ("✓", "green")
         facts = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in outcome.rows.items())
-        self.console.print(f"[{style}]{mark}[/] {outcome.step.title:<34} {outcome.seconds:6.1f} s  ", end="", highlight=False)
-        self.console.print(outcome.failure or facts, style=style if outcome.failure else "dim", markup=False, highlight=False)
+        line = Text.assemble((mark, style), f" {outcome.step.title:<32}{outcome.seconds:6.1f} s  ")
+        line.append(outcome.failure or facts, style=style if outcome.failure else "dim")
+        self.console.print(line, soft_wrap=True, highlight=False)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], to: Console) -> None:

@@ -15,7 +15,8 @@ from pipeline.settings import CONFIG_VARIABLE, PREFIX, Settings, SettingsError, 
 from pipeline.tables import TableError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-console = Console()
+LOG_WIDTH = 140  # columns where there is no terminal
+console = Console(width=None if sys.stdout.isatty() else LOG_WIDTH)
 errors = Console(stderr=True)
 
 Config = Annotated[
@@ -29,7 +30,7 @@ Overrides = Annotated[
 
 def main() -> None:
     """Run the command; what a person has to put right is one line on standard error and exit code 2."""
-    warnings.filterwarnings("ignore", message=r".*expected_writer_count.* is currently in preview")  # Dagster's own call
+    warnings.filterwarnings("ignore", message=".*expected_writer_count")  # Dagster's own call
     try:
         app()
     except (SettingsError, TableError) as error:
@@ -89,7 +90,7 @@ def report(
 def predict(
     images: Annotated[list[Path], typer.Argument(help="Image files.", metavar="IMAGE…")],
     config: Config = None,
-    label_set: Annotated[str | None, typer.Option(help="Label set; without it the first of the settings.")] = None,
+    label_set: Annotated[str | None, typer.Option(help="Label set; without it the first.")] = None,
     architecture: Annotated[str | None, typer.Option(help="Architecture; without it the best on validation.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per image.")] = False,
 ) -> None:

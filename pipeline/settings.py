@@ -23,7 +23,7 @@ from labeling.sources import LabelSource
 from labeling.styles import FASHION_STYLES
 from modeling.architectures import ARCHITECTURES
 from modeling.settings import EvaluationSettings, GraphSettings, LabelSetSettings, SplitSettings, WordVectorSettings
-from modeling.training_settings import PRESETS, BackboneSettings, TrainingSettings
+from modeling.training_settings import PRESETS, BackboneSettings, TrainingSettings, preset_values
 
 CONFIG_VARIABLE = "STYLEGRAPH_CONFIG"
 PREFIX = "STYLEGRAPH_"
@@ -123,14 +123,11 @@ class Settings(BaseSettings):
         training = values.get("training", {})
         if not isinstance(training, Mapping):
             return values
-        name = training.get("preset", "small")
-        if name not in PRESETS:
+        name, backbone = training.get("preset", "small"), values.get("backbone", {})
+        if name not in PRESETS or not isinstance(backbone, Mapping):
             return values
-        base_training, base_backbone = PRESETS[name]
-        expanded = {**values, "training": {**base_training, **training, "preset": name}}
-        if isinstance(backbone := values.get("backbone", {}), Mapping):
-            expanded["backbone"] = {**base_backbone, **backbone}
-        return expanded
+        expanded_training, expanded_backbone = preset_values(name, training, backbone)
+        return {**values, "training": expanded_training, "backbone": expanded_backbone}
 
     @field_validator("sources", "label_sets", mode="before")
     @classmethod

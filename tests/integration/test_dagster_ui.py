@@ -1,0 +1,90 @@
+"""The Dagster UI on the demo's instance, in a real browser."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.integration.finished_demo import FinishedDemo
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(1500)]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def address(demo: FinishedDemo) -> Iterator[str]:
+    """The address of ``stylegraph dev``, which serves the demo's network too."""
+    assert demo.code == 0, demo.output
+    port = free_port()
+    command = [sys.executable, "-m", "pipeline", "dev", "--port", str(port)]
+    log = (demo.working_folder / "dev.log").open("wb")
+    child = subprocess.Popen(
+        command, cwd=demo.working_folder, env=demo.environment, stdout=log, stderr=subprocess.STDOUT
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(240):
+            try:
+                if httpx.get(f"{address}/server_info", timeout=2).status_code == 200:
+                    break
+            except httpx.TransportError:
+                assert child.poll() is None, (demo.working_folder / "dev.log").read_text()
+                time.sleep(0.5)
+        yield address
+    finally:
+        os.kill(child.pid, signal.SIGTERM)
+        assert child.wait(timeout=60) == 0, (demo.working_folder / "dev.log").read_text()[-2000:]
+        log.close()
+
+
+@pytest.fixture
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    page = browser.new_page(viewport={"width": 1600, "height": 1000})
+    page.set_default_timeout(60_000)
+    yield page
+    page.close()
+
+
+def graphql(address: str, query: str, **variables: object) -> dict:
+    answer = httpx.post(f"{address}/graphql", json={"query": query, "variables": variables}, timeout=60)
+    return answer.raise_for_status().json()["data"]
+
+
+def test_the_graph_stands_in_groups(page: Page, address: str) -> None:
+    page.goto(f"{address}/asset-groups")
+    for group in ("crawl", "dedup", "labels", "data_sets", "graph", "training", "evaluation"):
+        expect(page.get_by_text(group, exact=True).first).to_be_visible()
+
+
+def test_an_asset_shows_its_plots(page: Page, address: str) -> None:
+    page.goto(f"{address}/assets/correlation_matrix?view=partitions&partition=top-5")
+    page.get_by_text("figure_6").first.wait_for()
+    page.get_by_text("Show Markdown").first.click()
+    expect(page.locator("img[alt=picture]").first).to_be_visible()
+
+
+def test_a_window_is_crawled_again_from_the_ui(page: Page, address: str) -> None:
+    runs = "{ runsOrError(limit: 1) { ... on Runs { results { runId status } } } }"
+    before = graphql(address, runs)["runsOrError"]["results"][0]["runId"]
+    page.goto(f"{address}/assets/posts?view=partitions&partition=2019-07-08")
+    page.get_by_role("button", name="Materialize").first.click()
+    page.get_by_role("dialog").get_by_role("button", name="Launch").click()
+    for _ in range(240):
+        latest = graphql(address, runs)["runsOrError"]["results"][0]
+        if latest["runId"] != before and latest["status"] in {"SUCCESS", "FAILURE"}:
+            break
+        time.sleep(1)
+    assert latest["runId"] != before
+    assert latest["status"] == "SUCCESS"
