@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
-from modeling.architectures import ARCHITECTURES
+from modeling.architectures import display_title
 from pipeline import jobs
 from pipeline.partitions import model_key, window_keys
 from pipeline.settings import Settings
@@ -56,13 +56,15 @@ def model_steps(settings: Settings) -> list[Step]:
             Step(
                 f"model {name} {architecture}",
                 jobs.MODEL,
-                f"{ARCHITECTURES[architecture].title}, {name}",
+                f"{display_title(architecture, settings.backbone.name)}, {name}",
                 model_key(name, architecture),
                 needs_all=(f"set {name}",),
             )
             for architecture in settings.architectures
         ]
-        compare = Step(f"compare {name}", jobs.COMPARISON, f"Comparison, {name}", name, needs=tuple(m.key for m in models))
+        compare = Step(
+            f"compare {name}", jobs.COMPARISON, f"Comparison, {name}", name, needs=tuple(m.key for m in models)
+        )
         steps += [*models, compare]
     return [*steps, Step("report", jobs.REPORT, "Report", needs_all=("labels",))]
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from modeling import figures
-from modeling.architectures import ARCHITECTURES
+from modeling.architectures import display_title
 from modeling.evaluate import compare, evaluate
 from modeling.metrics import RECALLS
 from pipeline.metadata import for_people, markdown, picture, table_asset, table_metadata
@@ -29,6 +29,7 @@ def evaluation_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
     )
     def scores(
         context: dg.AssetExecutionContext,
+        settings: dg.ResourceParam[Settings],
         storage: dg.ResourceParam[Storage],
         progress: dg.ResourceParam[Progress],
     ) -> dg.MaterializeResult:
@@ -42,7 +43,7 @@ def evaluation_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
                 load_model(storage.model_path(label_set, architecture)),
                 storage.read_table("data_set", (label_set,)).to_pandas(),
                 storage.image_path,
-                progress.step(f"scoring {label_set} with {ARCHITECTURES[architecture].title}"),
+                progress.step(f"scoring {label_set} with {display_title(architecture, settings.backbone.name)}"),
             )
             table = storage.write_table("scores", table, partition)
         return dg.MaterializeResult(metadata=table_metadata(table))
@@ -71,7 +72,7 @@ def evaluation_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
             metadata=table_metadata(
                 table,
                 metrics=dg.MetadataValue.md(markdown(main.drop(columns=["label"]))),
-                plot=picture(figures.metric_bars({ARCHITECTURES[partition[1]].title: frame})),
+                plot=picture(figures.metric_bars({display_title(partition[1], settings.backbone.name): frame})),
                 **values,
             )
         )
@@ -94,7 +95,7 @@ def evaluation_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
             table = compare(tables, settings.evaluation.resamples, settings.evaluation.seed)
             table = storage.write_table("comparison", table, (label_set,))
         evaluations = {
-            ARCHITECTURES[name].title: storage.read_table("evaluation", (label_set, name)).to_pandas()
+            display_title(name, settings.backbone.name): storage.read_table("evaluation", (label_set, name)).to_pandas()
             for name in trained
         }
         return dg.MaterializeResult(

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 
 from modeling import figures
-from modeling.architectures import ARCHITECTURES
+from modeling.architectures import display_title
 from modeling.correlation import adjacency_from_table, graph_hash
 from modeling.word_vectors import vectors_from_table
 from pipeline.metadata import for_people, markdown, picture, spec, table_metadata
@@ -63,7 +63,7 @@ def training_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
                 storage.image_path,
                 storage.cache_folder("cache"),
                 folder,
-                progress.step(f"training {ARCHITECTURES[architecture].title} on {label_set}"),
+                progress.step(f"training {display_title(architecture, settings.backbone.name)} on {label_set}"),
                 graph_hash(graph),
             )
         curves = storage.write_table("training_curves", trained.curves, (label_set, architecture))

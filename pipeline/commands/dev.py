@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from rich.console import Console
@@ -13,6 +14,8 @@ from pipeline.commands.demo import demo_environment
 from pipeline.instance import instance_folder
 from pipeline.settings import CONFIG_VARIABLE, Settings
 from pipeline.storage import Storage
+
+PATIENCE = 30  # seconds that the UI may take to end
 
 
 def serve(config: Path, settings: Settings, port: int, console: Console) -> int:
@@ -38,19 +41,29 @@ def serve(config: Path, settings: Settings, port: int, console: Console) -> int:
             str(port),
         ]
         console.print(f"Dagster UI: http://127.0.0.1:{port}  (settings: {config}; stop with Ctrl-C)", soft_wrap=True)
-        child = subprocess.Popen(command, env=environment, start_new_session=True)  # noqa: S603 - our own interpreter
-        return _wait(child)
+        return _run(command, environment)
 
 
-def _wait(child: subprocess.Popen[bytes]) -> int:
-    """Wait for a child that leads its own process group, and hand on what stops us."""
+def _run(command: list[str], environment: dict[str, str]) -> int:
+    """Run a command in a process group of its own until it ends, and hand on what stops us."""
+    stopped = False
 
     def stop(number: int, frame: object) -> None:
-        # `dagster dev` ends its own children on SIGINT only
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGINT)
+        nonlocal stopped
+        stopped = True
 
+    # a handler of ours is the default again in the child; a SIGINT ignored by a script's shell would stay ignored there
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
-    code = child.wait()
-    return 0 if code in (0, -signal.SIGINT, 130) else code
+    child = subprocess.Popen(command, env=environment, start_new_session=True)  # noqa: S603 - our own interpreter
+    while not stopped and child.poll() is None:
+        time.sleep(0.2)
+    if not stopped:
+        return child.returncode
+    for number in (signal.SIGINT, signal.SIGKILL):  # `dagster dev` ends its own children on SIGINT only
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(timeout=PATIENCE)
+            break
+    return 0

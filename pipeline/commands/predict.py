@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from modeling.architectures import ARCHITECTURES
+from modeling.architectures import display_title
 from modeling.errors import ModelingError
 from pipeline.settings import Settings, SettingsError
 from pipeline.storage import Storage
@@ -62,7 +62,11 @@ def predict_images(
             line = {"image": str(image), "label_set": label_set, "architecture": architecture, "labels": dict(ranked)}
             console.out(json.dumps(line, ensure_ascii=False), highlight=False)
         else:
-            console.print(f"{image}  ({ARCHITECTURES[architecture].title}, {label_set})", markup=False, soft_wrap=True)
+            console.print(
+                f"{image}  ({display_title(architecture, settings.backbone.name)}, {label_set})",
+                markup=False,
+                soft_wrap=True,
+            )
             for label, probability in ranked:
                 console.print(f"  {label:<24} {probability:6.1%}  {'█' * round(30 * probability)}", markup=False)
     return 1 if failures else 0

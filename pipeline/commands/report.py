@@ -4,7 +4,7 @@ from typing import Any
 
 from rich.console import Console
 
-from modeling.architectures import ARCHITECTURES
+from modeling.architectures import display_title
 from modeling.metrics import RECALLS
 from pipeline.assets.evaluation import REPORT_KEY
 from pipeline.display import print_table
@@ -47,7 +47,7 @@ def print_report(settings: Settings, console: Console) -> None:
             }
             if values:
                 cells = [_percent(values[metric]) for metric in (*RECALLS, "mean5")]
-                table.append([ARCHITECTURES[architecture].title, *cells, values["mean5"]["images"]])
+                table.append([display_title(architecture, settings.backbone.name), *cells, values["mean5"]["images"]])
         if table:
             title = f"{label_set}: test images, % with 95% interval"
             print_table(title, ["architecture", *RECALLS, "mean of five", "n"], table, console)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from modeling.architectures import ARCHITECTURES
+from modeling.architectures import display_title
 from modeling.correlation import graph_hash
 from modeling.errors import ModelingError
 from modeling.label_sets import choose_labels, data_set_version
@@ -53,7 +53,7 @@ def collect(settings: Settings, storage: Storage) -> ReportData:
         label_sets=[_label_set(settings, storage, name) for name in settings.label_sets],
         versions=_versions(),
         settings=json.loads(settings.model_dump_json()),
-        architecture_names={name: architecture.title for name, architecture in ARCHITECTURES.items()},
+        architecture_names={name: display_title(name, settings.backbone.name) for name in settings.architectures},
         thumbnail=thumbnail,
         **frames,
     )
