@@ -2,10 +2,14 @@
 
 from dataclasses import dataclass, replace
 
-from pipeline.demo.accessories import PIECES, draw_bag, draw_hat, draw_shoes
-from pipeline.demo.canvas import Canvas, Colour
-from pipeline.demo.figure import Figure, draw_arm, draw_back_hair, draw_body, draw_head
-from pipeline.demo.garments import Outer, Skirt, Top, Trousers, draw_outer, draw_skirt, draw_sleeve, draw_top, draw_trousers
+from pipeline.demo.drawing.canvas import Canvas, Colour
+from pipeline.demo.drawing.figure import Figure, draw_arm, draw_back_hair, draw_body, draw_head
+from pipeline.demo.drawing.hats import draw_hat
+from pipeline.demo.drawing.lower import Skirt, Trousers, draw_skirt, draw_trousers
+from pipeline.demo.drawing.outerwear import Outer, draw_outer
+from pipeline.demo.drawing.shoes_and_bags import draw_bag, draw_shoes
+from pipeline.demo.drawing.tops import Top, draw_sleeve, draw_top
+from pipeline.demo.drawing.trimmings import PIECES
 
 BOOTS = frozenset({"boots", "cowboy", "combat", "thigh", "ankle"})
 
@@ -67,7 +71,9 @@ def dress_figure(canvas: Canvas, figure: Figure, outfit: Outfit, bag_side: int) 
             stripe = layer.trim if layer.lapel in ("stand", "hood") else None
             draw_sleeve(canvas, figure, side, layer.sleeve, layer.paint, layer.trim, layer.ease, stripe)
         else:
-            draw_sleeve(canvas, figure, side, outfit.top.sleeve, outfit.top.paint, outfit.top.trim, outfit.top.ease * 0.5)
+            draw_sleeve(
+                canvas, figure, side, outfit.top.sleeve, outfit.top.paint, outfit.top.trim, outfit.top.ease * 0.5
+            )
     for name, colour in outfit.pieces:
         if not (outfit.outer and name in under) and name not in ("sunglasses", "glasses", "hoops", "drops"):
             PIECES[name](canvas, figure, colour)

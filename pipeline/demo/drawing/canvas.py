@@ -10,16 +10,20 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 Colour = tuple[int, int, int]
-Points = np.ndarray  # (N, 2) float64
+Points = npt.NDArray[np.float64]  # (N, 2)
 
 
 class Cloth(Protocol):
     """Anything that can fill an area of the page."""
 
-    base: Colour
+    @property
+    def base(self) -> Colour:
+        """The colour under the pattern."""
+        ...
 
     def sheet(self, width: int, height: int, scale: float) -> Image.Image:
         """An RGB picture of ``width`` x ``height`` pixels at ``scale`` pixels per head."""
@@ -49,11 +53,12 @@ class View:
         return rotated * self.scale + (self.x, self.y + 4.4 * self.scale)
 
 
-def _basis(steps: int) -> np.ndarray:
+def _basis(steps: int) -> Points:
     t = np.linspace(0.0, 1.0, steps, endpoint=False)[:, None]
     powers = np.concatenate([np.ones_like(t), t, t**2, t**3], axis=1)
     catmull_rom = np.array([[0, 2, 0, 0], [-1, 0, 1, 0], [2, -5, 4, -1], [-1, 3, -3, 1]]) / 2.0
-    return powers @ catmull_rom
+    basis: Points = powers @ catmull_rom
+    return basis
 
 
 _BASIS = _basis(7)
@@ -74,7 +79,8 @@ def closed(points: Sequence[tuple[float, float]] | Points) -> Points:
     """A smooth closed outline through the points."""
     p = np.asarray(points, dtype=np.float64)
     windows = np.stack([np.roll(p, 1 - i, axis=0) for i in range(4)], axis=1)
-    return np.einsum("sk,nkd->nsd", _BASIS, windows).reshape(-1, 2)
+    line: Points = np.einsum("sk,nkd->nsd", _BASIS, windows).reshape(-1, 2)
+    return line
 
 
 def join(*pieces: Sequence[tuple[float, float]] | Points) -> Points:
@@ -191,7 +197,9 @@ class Canvas:
     def line(self, points: Sequence[tuple[float, float]] | Points, colour: Colour, width: float) -> None:
         """Draw a line of ``width`` heads."""
         pixels = self.view.pixels(np.asarray(points, dtype=np.float64))
-        self.draw.line(pixels.ravel().tolist(), fill=colour, width=max(1, round(width * self.view.scale)), joint="curve")
+        self.draw.line(
+            pixels.ravel().tolist(), fill=colour, width=max(1, round(width * self.view.scale)), joint="curve"
+        )
 
     def dot(self, x: float, y: float, radius: float, colour: Colour) -> None:
         """Draw a filled circle in figure units."""

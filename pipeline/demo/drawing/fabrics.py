@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw
 
-from pipeline.demo.canvas import Colour, darker, lighter, mix
+from pipeline.demo.drawing.canvas import Colour, darker, lighter, mix
 
 TILE = 128  # pixels of a pattern's tile before it is scaled
 
@@ -105,6 +105,7 @@ def _floral(pen: _Pen, colours: tuple[Colour, ...], rng: np.random.Generator) ->
     base, second, third = colours
     leaf = mix((86, 128, 84), base, 0.25)
     for x, y, size, petal in ((30, 34, 17, second), (94, 92, 19, third), (98, 26, 12, third), (34, 100, 12, second)):
+
         def flower(cx: float, cy: float, size: int = size, petal: Colour = petal) -> None:
             pen.ellipse((cx + size * 0.6, cy + size * 0.7, cx + size * 1.9, cy + size * 1.3), fill=leaf)
             pen.ellipse((cx - size * 1.8, cy - size * 1.1, cx - size * 0.7, cy - size * 0.5), fill=leaf)
@@ -113,6 +114,7 @@ def _floral(pen: _Pen, colours: tuple[Colour, ...], rng: np.random.Generator) ->
                 py = cy + size * 0.75 * math.sin(turn * 1.2566)
                 pen.ellipse((px - size * 0.62, py - size * 0.62, px + size * 0.62, py + size * 0.62), fill=petal)
             pen.ellipse((cx - size * 0.4, cy - size * 0.4, cx + size * 0.4, cy + size * 0.4), fill=(250, 214, 106))
+
         _wrapped(pen, x, y, size * 2, flower)
 
 
@@ -122,8 +124,10 @@ def _camouflage(pen: _Pen, colours: tuple[Colour, ...], rng: np.random.Generator
             x, y = rng.uniform(0, TILE, 2)
             for _ in range(4):
                 rx, ry = rng.uniform(9, 24), rng.uniform(6, 13)
+
                 def blob(cx: float, cy: float, rx: float = rx, ry: float = ry, colour: Colour = colour) -> None:
                     pen.ellipse((cx - rx, cy - ry, cx + rx, cy + ry), fill=colour)
+
                 _wrapped(pen, x % TILE, y % TILE, 26, blob)
                 x, y = x + rng.uniform(-20, 20), y + rng.uniform(-12, 12)
 
@@ -134,9 +138,11 @@ def _leopard(pen: _Pen, colours: tuple[Colour, ...], rng: np.random.Generator) -
             x = column * 32 + (16 if row % 2 else 0) + rng.uniform(-5, 5)
             y = row * 32 + 16 + rng.uniform(-5, 5)
             start = rng.uniform(0, 360)
+
             def spot(cx: float, cy: float, start: float = start) -> None:
                 pen.ellipse((cx - 8, cy - 7, cx + 8, cy + 7), fill=colours[1])
                 pen.arc((cx - 11, cy - 10, cx + 11, cy + 10), start, start + 250, fill=colours[2], width=6)
+
             _wrapped(pen, x, y, 14, spot)
 
 
@@ -210,16 +216,29 @@ def _paisley(pen: _Pen, colours: tuple[Colour, ...], rng: np.random.Generator) -
 
 
 def _tropical(pen: _Pen, colours: tuple[Colour, ...], rng: np.random.Generator) -> None:
-    for x, y, turn, colour in ((30, 30, 0.4, colours[1]), (96, 86, 2.2, colours[2]), (90, 20, 1.2, colours[1]),
-                               (30, 98, 2.9, colours[2])):
+    for x, y, turn, colour in (
+        (30, 30, 0.4, colours[1]),
+        (96, 86, 2.2, colours[2]),
+        (90, 20, 1.2, colours[1]),
+        (30, 98, 2.9, colours[2]),
+    ):
+
         def leaf(cx: float, cy: float, turn: float = turn, colour: Colour = colour) -> None:
             for spread in (-0.9, -0.45, 0.0, 0.45, 0.9):
                 a = turn + spread
                 tip = (cx + 34 * math.cos(a), cy + 34 * math.sin(a))
                 side = (7 * math.cos(a + 1.57), 7 * math.sin(a + 1.57))
                 middle = ((cx + tip[0]) / 2, (cy + tip[1]) / 2)
-                pen.polygon(((cx, cy), (middle[0] + side[0], middle[1] + side[1]), tip,
-                             (middle[0] - side[0], middle[1] - side[1])), fill=colour)
+                pen.polygon(
+                    (
+                        (cx, cy),
+                        (middle[0] + side[0], middle[1] + side[1]),
+                        tip,
+                        (middle[0] - side[0], middle[1] - side[1]),
+                    ),
+                    fill=colour,
+                )
+
         _wrapped(pen, x, y, 36, leaf)
 
 
@@ -236,17 +255,20 @@ def _tiedye(pen: _Pen, colours: tuple[Colour, ...], rng: np.random.Generator) ->
 
 
 def _sequins(pen: _Pen, colours: tuple[Colour, ...], rng: np.random.Generator) -> None:
-    for row in range(0, TILE, 16):
-        for column in range(0, TILE, 16):
-            x = column + (8 if row % 32 else 0)
+    for row in range(0, TILE, 8):
+        for column in range(0, TILE, 8):
+            x = column + (4 if row % 16 else 0)
             shine = rng.random()
-            colour = lighter(colours[0], 0.75) if shine > 0.8 else darker(colours[0], 0.45 * shine)
-            pen.ellipse((x, row, x + 14, row + 14), fill=colour)
+            colour = lighter(colours[0], 0.85) if shine > 0.82 else darker(colours[0], 0.4 * shine)
+            pen.ellipse((x, row, x + 7, row + 7), fill=colour)
 
 
 def _leather(pen: _Pen, colours: tuple[Colour, ...], rng: np.random.Generator) -> None:
-    for x, width, share in ((8, 16, 0.2), (42, 7, 0.55), (52, 5, 0.25), (96, 18, 0.14)):
-        pen.polygon((x, 0, x + width, 0, x + width + 8, TILE, x + 8, TILE), fill=lighter(colours[0], share))
+    for x in range(TILE):
+        light = max(0.0, math.sin(x * 2 * math.pi / TILE)) ** 6
+        pen.line((x, 0, x, TILE), fill=mix(colours[0], lighter(colours[0], 0.8), light * 0.55))
+    for x, y in ((20, 30), (84, 70), (44, 100)):
+        pen.line((x, y, x + 22, y + 14), fill=darker(colours[0], 0.4), width=3)
 
 
 def _satin(pen: _Pen, colours: tuple[Colour, ...], rng: np.random.Generator) -> None:
@@ -278,9 +300,29 @@ def _blocks(pen: _Pen, colours: tuple[Colour, ...], rng: np.random.Generator) ->
 
 
 PATTERNS: dict[str, _Painter] = {
-    "argyle": _argyle, "bands": _bands, "blocks": _blocks, "camouflage": _camouflage, "denim": _denim, "dots": _dots,
-    "floral": _floral, "gingham": _gingham, "hearts": _hearts, "houndstooth": _houndstooth, "ikat": _ikat,
-    "knit": _knit, "lace": _lace, "leather": _leather, "leopard": _leopard, "linen": _linen, "paisley": _paisley,
-    "pinstripes": _pinstripes, "plaid": _plaid, "ribbed": _ribbed, "satin": _satin, "sequins": _sequins,
-    "tiedye": _tiedye, "tropical": _tropical, "tweed": _tweed,
+    "argyle": _argyle,
+    "bands": _bands,
+    "blocks": _blocks,
+    "camouflage": _camouflage,
+    "denim": _denim,
+    "dots": _dots,
+    "floral": _floral,
+    "gingham": _gingham,
+    "hearts": _hearts,
+    "houndstooth": _houndstooth,
+    "ikat": _ikat,
+    "knit": _knit,
+    "lace": _lace,
+    "leather": _leather,
+    "leopard": _leopard,
+    "linen": _linen,
+    "paisley": _paisley,
+    "pinstripes": _pinstripes,
+    "plaid": _plaid,
+    "ribbed": _ribbed,
+    "satin": _satin,
+    "sequins": _sequins,
+    "tiedye": _tiedye,
+    "tropical": _tropical,
+    "tweed": _tweed,
 }
