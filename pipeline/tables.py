@@ -25,7 +25,9 @@ class Table:
 TABLES = {
     table.name: table
     for table in (
-        Table("posts", crawl.POSTS, "a post of the crawl window under one of the hashtags, kept or left out with a reason"),
+        Table(
+            "posts", crawl.POSTS, "a post of the crawl window under one of the hashtags, kept or left out with a reason"
+        ),
         Table("images", crawl.IMAGES, "a picture of a kept post, downloaded or failed with a reason"),
         Table("crawl_counts", crawl.CRAWL_COUNTS, "how often an outcome was met in a crawl window"),
         Table("image_hashes", crawl.IMAGE_HASHES, "the perceptual hashes of an image of a crawl window"),

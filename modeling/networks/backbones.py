@@ -1,0 +1,172 @@
+"""Any torchvision classification model as an image branch: from images to a map of features."""
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import nn
+
+from modeling import torchvision_guard  # noqa: F401  (before torchvision)
+from modeling.errors import ModelingError
+
+# isort: split
+from torchvision import models
+
+# Entries of a torchvision model that stand behind its feature map, whatever the family calls them.
+CLASSIFIER_PREFIXES = ("fc.", "classifier.", "head.", "heads.", "aux1.", "aux2.", "AuxLogits.")
+_BEHIND_THE_MAP = {"avgpool", "fc", "classifier", "head", "heads", "dropout", "aux1", "aux2", "AuxLogits"}
+
+
+def backbone_names() -> list[str]:
+    """Return the names of all torchvision classification models."""
+    return list(models.list_models(module=models))
+
+
+def classification_model(name: str, image_size: tuple[int, int]) -> nn.Module:
+    """Build a torchvision classification model with random weights.
+
+    Raises ModelingError when torchvision knows no such model, or when it can't take images of this size.
+    """
+    if name not in backbone_names():
+        raise ModelingError(
+            f"backbone.name: torchvision has no classification model {name!r}; "
+            f"choose one of {', '.join(backbone_names())}"
+        )
+    options: dict[str, object] = {"weights": None}
+    if name.startswith("vit_"):
+        if image_size[0] != image_size[1]:
+            raise ModelingError(f"training.image_size: {name} takes square images only, not {image_size}")
+        options["image_size"] = image_size[0]
+    if name.startswith("maxvit_"):
+        options["input_size"] = image_size
+    if name in ("googlenet", "inception_v3"):
+        options |= {"aux_logits": False, "init_weights": True}
+    try:
+        model: nn.Module = models.get_model(name, **options)
+    except (ValueError, AssertionError) as error:
+        raise ModelingError(f"training.image_size: {name} can't take images of {image_size} pixels: {error}") from error
+    return model
+
+
+def is_classifier_key(key: str) -> bool:
+    """Tell whether an entry of a torchvision state dict belongs to the part behind the feature map."""
+    return key.startswith(CLASSIFIER_PREFIXES)
+
+
+def feature_blocks(model: nn.Module) -> list[nn.Module]:
+    """Cut a torchvision model into blocks whose chain gives its last feature map (N, D, h, w)."""
+    if isinstance(model, models.VisionTransformer):
+        return [_PatchStem(model), *model.encoder.layers, _PatchNeck(model)]
+    if isinstance(model, models.SwinTransformer):
+        return [*model.features, _ChannelsFirst(model.norm)]
+    if isinstance(model, models.DenseNet):
+        return [*model.features, nn.ReLU()]
+    if isinstance(model, models.ResNet):
+        stem = nn.Sequential(model.conv1, model.bn1, model.relu, model.maxpool)
+        return [stem, *model.layer1, *model.layer2, *model.layer3, *model.layer4]
+    for path in ("features", "layers"):
+        if isinstance(part := getattr(model, path, None), nn.Sequential):
+            return list(part)
+    return _flat(child for name, child in model.named_children() if name not in _BEHIND_THE_MAP)
+
+
+def _flat(children: Iterable[nn.Module]) -> list[nn.Module]:
+    """Open up chains and lists once, so that a model's stages become blocks."""
+    blocks: list[nn.Module] = []
+    for child in children:
+        opened = type(child) in (nn.Sequential, nn.ModuleList)
+        blocks += list(child.children()) if opened else [child]
+    return blocks
+
+
+class Backbone(nn.Module):
+    """The part of a torchvision model before its global pooling, as a chain of blocks.
+
+    ``frozen`` holds the first blocks, which are never trained, and ``trained`` the rest.
+    """
+
+    def __init__(self, model: nn.Module, image_size: tuple[int, int], trained_blocks: int | None) -> None:
+        """Take ``model`` apart; ``trained_blocks`` counts from the end, None trains all of them, 0 none.
+
+        Raises ModelingError when the model has fewer blocks, or can't take images of ``image_size`` (height, width).
+        """
+        super().__init__()
+        blocks = feature_blocks(model)
+        if trained_blocks is not None and trained_blocks > len(blocks):
+            raise ModelingError(f"backbone.trainable is {trained_blocks}, but {len(blocks)} blocks are all there are")
+        cut = 0 if trained_blocks is None else len(blocks) - trained_blocks
+        self.frozen = nn.Sequential(*blocks[:cut])
+        self.trained = nn.Sequential(*blocks[cut:])
+        self.frozen.requires_grad_(False)
+        self.num_features = self._channels(image_size)
+
+    def _channels(self, image_size: tuple[int, int]) -> int:
+        self.eval()
+        try:
+            with torch.no_grad():
+                features = self(torch.zeros(1, 3, *image_size))
+        except RuntimeError as error:
+            reason = str(error).splitlines()[0]
+            raise ModelingError(
+                f"training.image_size: the backbone can't take images of {image_size} pixels: {reason}"
+            ) from error
+        return int(features.shape[1])
+
+    def train(self, mode: bool = True) -> "Backbone":
+        """Set training mode on the trained blocks; the frozen ones keep their statistics."""
+        super().train(mode)
+        self.frozen.eval()
+        return self
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the feature map (N, D, h, w) of normalised images (N, 3, H, W)."""
+        features: torch.Tensor = self.trained(self.frozen(images))
+        return features
+
+
+class _ChannelsFirst(nn.Module):
+    """Norm of a Swin transformer, then channels moved from the last place to the second."""
+
+    def __init__(self, norm: nn.Module) -> None:
+        super().__init__()
+        self.norm = norm
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        normed: torch.Tensor = self.norm(maps)
+        return normed.permute(0, 3, 1, 2)
+
+
+class _PatchStem(nn.Module):
+    """From images to the token sequence of a vision transformer, class token first."""
+
+    def __init__(self, model: models.VisionTransformer) -> None:
+        super().__init__()
+        self.project = model.conv_proj
+        self.class_token = model.class_token
+        self.positions = model.encoder.pos_embedding
+        self.dropout = model.encoder.dropout
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        patches = self.project(images).flatten(2).transpose(1, 2)
+        tokens = torch.cat([self.class_token.expand(len(images), -1, -1), patches], dim=1)
+        embedded: torch.Tensor = self.dropout(tokens + self.positions)
+        return embedded
+
+
+class _PatchNeck(nn.Module):
+    """From the tokens of a vision transformer to a square map of its patches."""
+
+    def __init__(self, model: models.VisionTransformer) -> None:
+        super().__init__()
+        self.norm = model.encoder.ln
+        self.side = model.image_size // model.patch_size
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        patches: torch.Tensor = self.norm(tokens)[:, 1:].transpose(1, 2)
+        return patches.reshape(*patches.shape[:2], self.side, self.side)
+
+
+POOLINGS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "average": lambda maps: maps.mean(dim=(-2, -1)),
+    # The gradient of amax is deterministic on a GPU too, and any map size fits.
+    "max": lambda maps: maps.amax(dim=(-2, -1)),
+}

@@ -1,0 +1,177 @@
+"""Settings of the image models and of their training. Loads without torch."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Pooling = Literal["max", "average"]
+ResizePolicy = Literal["stretch", "pad", "crop"]
+PresetName = Literal["small", "paper", "fine_tune", "custom"]
+
+
+class BackboneSettings(BaseModel):
+    """Which image network, where its weights come from, and how much of it is trained."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(default="resnet18", description="name of a torchvision classification model, e.g. resnet50")
+    weights: str = Field(
+        default="none",
+        description="none (random), imagenet (torchvision's own download), or the path of a state dict "
+        "(.safetensors, or .pth/.pt with tensors only), with or without the classifier",
+    )
+    trainable: Literal["all", "head"] | Annotated[int, Field(ge=1)] = Field(
+        default="all",
+        description="all: every weight; head: the backbone stays as it is; a number: its last so many blocks "
+        "(one block is one entry of torchvision's `features`, or one residual block of a ResNet)",
+    )
+
+    @model_validator(mode="after")
+    def _random_weights_are_trained(self) -> Self:
+        if self.weights == "none" and self.trainable != "all":
+            raise ValueError('trainable must be "all" when weights is "none": a random backbone has to be trained')
+        return self
+
+    @property
+    def weights_path(self) -> Path | None:
+        """Path of the state dict, or None for ``none`` and ``imagenet``."""
+        return None if self.weights in ("none", "imagenet") else Path(self.weights)
+
+
+class GraphHeadSettings(BaseModel):
+    """The label branch of ML-GCN: two graph convolutions over word vectors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    hidden: int = Field(default=1024, ge=1, description="width of the first graph convolution")
+    negative_slope: float = Field(
+        default=0.2, ge=0, le=1, description="slope of LeakyReLU between the two convolutions"
+    )
+    pooling: Pooling = Field(
+        default="max", description="global pooling of the feature map; the method takes the maximum"
+    )
+    word_vectors: Literal["as_given", "unit", "centered"] = Field(
+        default="as_given",
+        description="as_given: as the word vector file has them; unit: each of length 1; centered: the mean of the "
+        "label set's vectors taken off first, then each of length 1",
+    )
+    product: Literal["dot", "scaled_dot"] = Field(
+        default="dot",
+        description="how features meet classifiers. dot: as the method; scaled_dot: divided by the square root of the "
+        "number of features, which makes Adam's steps on the label branch as gentle as on a linear head",
+    )
+    bias: bool = Field(default=False, description="add one learned number per label to the dot product")
+
+
+class TrainingSettings(BaseModel):
+    """How a model is trained. Everything that decides the weights is in here, so the card can hold it whole."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    preset: PresetName = Field(default="custom", description="where the other values came from; see `preset()`")
+    image_size: tuple[Annotated[int, Field(ge=32)], Annotated[int, Field(ge=32)]] = Field(
+        default=(96, 96), description="height and width in pixels that the network sees"
+    )
+    resize: ResizePolicy = Field(
+        default="stretch",
+        description="stretch: to the size, whatever the aspect; pad: whole picture on white; "
+        "crop: fill the size and cut off what sticks out",
+    )
+    batch_size: int = Field(default=32, ge=2, description="images per step")
+    epochs: int = Field(default=10, ge=1, description="passes over the train split")
+    patience: int | None = Field(
+        default=None, ge=1, description="stop after so many epochs without a better one; null: never"
+    )
+    image_learning_rate: float = Field(default=1e-4, gt=0, description="Adam's rate for a pretrained image branch")
+    label_learning_rate: float = Field(
+        default=1e-3, gt=0, description="Adam's rate for the label branch or linear head"
+    )
+    scratch_learning_rate: float = Field(
+        default=1e-3, gt=0, description="Adam's rate for an image branch with random weights"
+    )
+    schedule: Literal["cosine", "constant"] = Field(
+        default="cosine", description="how the rates go on after the warm-up"
+    )
+    warmup: float = Field(default=0.05, ge=0, lt=1, description="share of all steps in which the rates rise from zero")
+    weight_decay: float = Field(default=0.0, ge=0, description="Adam's L2 penalty, on both branches")
+    gradient_clip: float | None = Field(
+        default=None, gt=0, description="largest norm of the gradient; null: no clipping"
+    )
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="share of pooled features set to zero while training")
+    loss: Literal["bce"] = Field(default="bce", description="bce: binary cross entropy per label")
+    batch_norm: Literal["update", "frozen"] = Field(
+        default="update",
+        description="update: batch statistics while training; frozen: the statistics the weights came with",
+    )
+    ema: float | None = Field(
+        default=None, gt=0, lt=1, description="decay per step of averaged weights; null: no averaging"
+    )
+    flip: bool = Field(default=True, description="mirror half of the train images")
+    zoom: float = Field(default=0.0, ge=0, lt=1, description="train images are scaled by up to this share, both ways")
+    shift: float = Field(
+        default=0.0, ge=0, lt=1, description="train images are moved by up to this share of their size"
+    )
+    flip_average: bool = Field(default=False, description="score an image as the mean of itself and its mirror image")
+    seed: int = Field(default=0, ge=0, description="of initial weights, order of the images and augmentation")
+    threads: int | None = Field(default=None, ge=1, description="CPU threads; null: all that the process may use")
+    device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N; auto takes a GPU where there is one")
+    graph: GraphHeadSettings = Field(default=GraphHeadSettings(), description="label branch of ml_gcn")
+
+
+SMALL_TRAINING: dict[str, Any] = {
+    "preset": "small",
+    "image_size": (64, 48),
+    "batch_size": 16,
+    "epochs": 8,
+    "graph": {"pooling": "average", "product": "scaled_dot"},
+}
+PAPER_TRAINING: dict[str, Any] = {
+    "preset": "paper",
+    "image_size": (448, 448),
+    "batch_size": 32,
+    "epochs": 20,
+    "zoom": 0.2,
+    "shift": 0.1,
+}
+FINE_TUNE_TRAINING: dict[str, Any] = {
+    "preset": "fine_tune",
+    "image_size": (192, 128),
+    "batch_size": 32,
+    "epochs": 8,
+    "batch_norm": "frozen",
+    "ema": 0.98,
+    "flip_average": True,
+    "graph": {"product": "scaled_dot"},
+}
+PRESETS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "small": (SMALL_TRAINING, {"name": "resnet18", "weights": "none", "trainable": "all"}),
+    "paper": (PAPER_TRAINING, {"name": "resnet50", "weights": "imagenet", "trainable": "all"}),
+    "fine_tune": (FINE_TUNE_TRAINING, {"name": "mobilenet_v2", "weights": "imagenet", "trainable": 8}),
+    "custom": ({}, {}),
+}
+
+
+def preset(
+    name: PresetName, training: dict[str, Any] | None = None, backbone: dict[str, Any] | None = None
+) -> tuple[TrainingSettings, BackboneSettings]:
+    """Return the settings of a preset with the given values put over it.
+
+    ``small`` trains ResNet-18 from scratch on small pictures in seconds; ``paper`` is the published set-up;
+    ``fine_tune`` trains the last blocks of a pretrained network, which two CPU cores can do. Raises
+    ``pydantic.ValidationError`` for an unknown key or a value out of range.
+    """
+    training_values, backbone_values = preset_values(name, training or {}, backbone or {})
+    return TrainingSettings(**training_values), BackboneSettings(**backbone_values)
+
+
+def preset_values(
+    name: PresetName, training: Mapping[str, Any], backbone: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a preset's values with the given ones put over them, tables inside tables too; nothing is checked yet."""
+    base_training, base_backbone = PRESETS[name]
+    values = {**base_training, **training, "preset": name}
+    if isinstance(graph := values.get("graph"), Mapping):
+        values["graph"] = {**base_training.get("graph", {}), **graph}
+    return values, {**base_backbone, **backbone}

@@ -1,0 +1,220 @@
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from modeling.classifier import rate_factor, update_average
+from modeling.errors import ModelingError
+from modeling.model_files import load_model
+from modeling.networks.backbones import classification_model
+from modeling.tables import TRAINING_CURVES
+from modeling.train import TrainedModel, train
+from modeling.training_settings import BackboneSettings, TrainingSettings
+from tests.modeling.training_case import ADJACENCY, FROM_SCRATCH, LABELS, QUICK, WORD_VECTORS, Case, make_case
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
+    return make_case(tmp_path_factory.mktemp("pictures"))
+
+
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory: pytest.TempPathFactory) -> BackboneSettings:
+    """A backbone with weights from a file, of which the last two blocks are trained."""
+    torch.manual_seed(4)
+    path = tmp_path_factory.mktemp("weights") / "features.safetensors"
+    state = classification_model(FROM_SCRATCH.name, (32, 32)).state_dict()
+    save_file({key: value for key, value in state.items() if key.startswith("features.")}, path)
+    return BackboneSettings(name=FROM_SCRATCH.name, weights=str(path), trainable=2)
+
+
+def trained(
+    case: Case,
+    folder: Path,
+    architecture: str,
+    backbone: BackboneSettings = FROM_SCRATCH,
+    training: TrainingSettings = QUICK,
+    cache: str = "cache",
+    **more: object,
+) -> TrainedModel:
+    out = folder / architecture
+    arguments = (case.data_set, LABELS, WORD_VECTORS, ADJACENCY, architecture, backbone, training, case.image_path)
+    return train(*arguments, folder / cache, out, **more)
+
+
+@pytest.mark.parametrize("architecture", ["basic_cnn", "ml_gcn"])
+def test_the_same_seed_gives_the_same_bytes(case: Case, tmp_path: Path, architecture: str):
+    settings = QUICK.model_copy(update={"zoom": 0.1, "shift": 0.1, "dropout": 0.2})
+    runs = [trained(case, tmp_path / name, architecture, training=settings) for name in ("first", "second")]
+    assert runs[0].weights.read_bytes() == runs[1].weights.read_bytes()
+    assert (runs[0].weights.parent / "card.json").read_bytes() == (runs[1].weights.parent / "card.json").read_bytes()
+    timeless = [run.curves.drop_columns(["seconds"]) for run in runs]
+    assert timeless[0].equals(timeless[1])
+
+
+def test_another_seed_gives_other_weights(case: Case, tmp_path: Path):
+    runs = [
+        trained(case, tmp_path / str(seed), "basic_cnn", training=QUICK.model_copy(update={"seed": seed, "epochs": 1}))
+        for seed in (0, 1)
+    ]
+    assert runs[0].weights.read_bytes() != runs[1].weights.read_bytes()
+
+
+def test_training_learns_and_keeps_the_best_validation_epoch(case: Case, tmp_path: Path):
+    told: list[tuple[int, int]] = []
+    settings = QUICK.model_copy(update={"epochs": 6})
+    model = trained(case, tmp_path, "basic_cnn", training=settings, progress=lambda *done: told.append(done))
+    assert model.curves.schema == TRAINING_CURVES
+    rows = model.curves.to_pylist()
+    assert [row["epoch"] for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert told == [(epoch, 6) for epoch in range(1, 7)]
+    assert rows[-1]["train_loss"] < rows[0]["train_loss"]
+    best = [row for row in rows if row["best"]]
+    assert len(best) == 1
+    assert best[0]["validation_score"] == max(row["validation_score"] for row in rows)
+    assert best[0]["epoch"] == model.card["best_epoch"]
+    assert best[0]["validation_score"] > 0.7
+
+
+def test_the_test_split_has_no_say(case: Case, tmp_path: Path):
+    """Other test pictures and labels, the same weights."""
+    changed = case.data_set.copy()
+    test = changed["split"] == "test"
+    changed.loc[test, "main"] = "red"
+    without = Case(changed[~test | (changed.index % 2 == 0)], case.image_path)
+    quick = QUICK.model_copy(update={"epochs": 1})
+    first = load_file(trained(case, tmp_path / "all", "basic_cnn", training=quick).weights)
+    second = load_file(trained(without, tmp_path / "some", "basic_cnn", training=quick).weights)
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_frozen_blocks_stay_and_their_activations_are_shared(case: Case, tmp_path: Path, pretrained: BackboneSettings):
+    before = load_file(Path(pretrained.weights))
+    runs = [trained(case, tmp_path, name, pretrained, cache="shared") for name in ("backbone", "ml_gcn")]
+    assert len(list((tmp_path / "shared" / "activations").iterdir())) == 1
+    for run in runs:
+        state = load_file(run.weights)
+        frozen = {key.rpartition("frozen.")[2]: value for key, value in state.items() if ".frozen." in key}
+        assert frozen
+        for key, value in frozen.items():
+            assert torch.equal(value, before[f"features.{key}"])
+        assert not torch.equal(state["image_branch.trained.1.0.weight"], before["features.12.0.weight"])
+        assert run.card["backbone"]["weights"] == "features.safetensors"
+        assert len(run.card["backbone_weights"]["sha256"]) == 64
+
+
+def test_a_linear_probe_trains_its_head_only(case: Case, tmp_path: Path, pretrained: BackboneSettings):
+    model = trained(case, tmp_path, "linear_probe", pretrained)
+    state, before = load_file(model.weights), load_file(Path(pretrained.weights))
+    assert not [key for key in state if ".trained." in key]
+    for key, value in state.items():
+        if ".frozen." in key:
+            assert torch.equal(value, before["features." + key.rpartition("frozen.")[2]])
+
+
+def test_frozen_batch_norm_keeps_its_statistics(case: Case, tmp_path: Path, pretrained: BackboneSettings):
+    settings = QUICK.model_copy(update={"batch_norm": "frozen", "epochs": 1})
+    state = load_file(trained(case, tmp_path, "backbone", pretrained, settings).weights)
+    before = load_file(Path(pretrained.weights))
+    assert torch.equal(state["image_branch.trained.1.1.running_mean"], before["features.12.1.running_mean"])
+    moved = load_file(trained(case, tmp_path / "update", "backbone", pretrained).weights)
+    assert not torch.equal(moved["image_branch.trained.1.1.running_mean"], before["features.12.1.running_mean"])
+
+
+def test_averaged_weights_and_patience(case: Case, tmp_path: Path):
+    settings = QUICK.model_copy(update={"ema": 0.9, "patience": 1, "epochs": 30, "flip_average": True})
+    model = trained(case, tmp_path, "basic_cnn", training=settings)
+    assert model.curves.num_rows < 30
+    assert model.curves.num_rows == model.card["best_epoch"] + 1
+    plain = trained(case, tmp_path / "plain", "basic_cnn")
+    assert not torch.equal(load_file(model.weights)["head.weight"], load_file(plain.weights)["head.weight"])
+
+
+def test_nothing_is_left_behind(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog):
+    """No log folder, no message, no changed global setting, no changed random numbers."""
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(7)
+    expected = torch.rand(1)
+    torch.manual_seed(7)
+    threads = torch.get_num_threads()
+    trained(case, tmp_path, "basic_cnn", training=QUICK.model_copy(update={"epochs": 1}))
+    assert torch.equal(torch.rand(1), expected)
+    assert torch.get_num_threads() == threads
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["basic_cnn", "cache"]
+    assert not [record for record in caplog.records if record.name.startswith("lightning")]
+    assert warnings.filters
+
+
+def test_the_card_tells_how_to_build_the_model_again(case: Case, tmp_path: Path):
+    quick = QUICK.model_copy(update={"epochs": 1})
+    card = trained(case, tmp_path, "ml_gcn", training=quick, graph_hash="abc").card
+    assert card["architecture"] == "ml_gcn"
+    assert card["labels"] == LABELS
+    assert card["graph_hash"] == "abc"
+    assert card["pooling"] == "max"
+    assert card["images"] == {"test": 8, "train": 24, "validation": 8}
+    assert card["threads"] == 1
+    assert TrainingSettings.model_validate(card["training"]) == quick
+    assert len(card["data_set_version"]) == 64
+    assert card["packages"]["torch"] == torch.__version__
+    assert str(tmp_path) not in (tmp_path / "ml_gcn" / "card.json").read_text()
+    assert load_model(tmp_path / "ml_gcn", "cpu").labels == LABELS
+
+
+def test_what_cannot_be_trained_is_said(case: Case, tmp_path: Path):
+    def attempt(data_set, labels=LABELS, **more: object) -> None:
+        settings = QUICK.model_copy(update=more)
+        arguments = (data_set, labels, WORD_VECTORS, ADJACENCY, "basic_cnn", FROM_SCRATCH, settings, case.image_path)
+        train(*arguments, tmp_path, tmp_path)
+
+    rows = case.data_set
+    with pytest.raises(ModelingError, match="label set is empty"):
+        attempt(rows, [])
+    with pytest.raises(ModelingError, match="label 'blue' has no train image"):
+        attempt(rows[(rows["main"] != "blue") & ~rows["subs"].map(lambda subs: "blue" in subs)])
+    with pytest.raises(ModelingError, match="no image in the validation split"):
+        attempt(rows[rows["split"] != "validation"])
+    with pytest.raises(ModelingError, match=r"training\.device: 'gpu'"):
+        attempt(rows, device="gpu")
+    with pytest.raises(ModelingError, match="backbone"):
+        trained(case, tmp_path, "ml_gcn", FROM_SCRATCH.model_copy(update={"name": "resnet19"}))
+
+
+def test_rates_rise_and_fall():
+    factors = [rate_factor(step, 100, 0.1, "cosine") for step in range(101)]
+    assert factors[0] == 0.1
+    assert factors[9] == 1
+    assert factors[10] == 1
+    assert factors[55] == pytest.approx(0.5)
+    assert factors[100] == pytest.approx(0, abs=1e-12)
+    assert rate_factor(99, 100, 0.1, "constant") == 1
+
+
+def test_average_by_hand():
+    """Weight 1 averaged with 3 at decay 0.75 is 1.5; counters are taken over."""
+    averaged, network = torch.nn.BatchNorm1d(1), torch.nn.BatchNorm1d(1)
+    with torch.no_grad():
+        network.weight.fill_(3)
+        network.num_batches_tracked.fill_(8)
+    update_average(averaged, network, 0.75)
+    assert averaged.weight.item() == 1.5
+    assert averaged.num_batches_tracked.item() == 8
+
+
+def test_settings_load_without_torch():
+    code = "import sys, modeling.training_settings, modeling.architectures; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=Path(__file__).parents[2]).returncode == 0
+
+
+def test_curves_are_a_table_of_the_schema(case: Case, tmp_path: Path):
+    curves = trained(case, tmp_path, "backbone_max", training=QUICK.model_copy(update={"epochs": 1})).curves
+    assert isinstance(curves, pa.Table)
+    assert curves.schema == TRAINING_CURVES
+    assert np.isfinite(curves["validation_loss"].to_numpy()).all()

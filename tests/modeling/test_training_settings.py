@@ -1,0 +1,59 @@
+import pytest
+from pydantic import ValidationError
+
+from modeling.training_settings import PRESETS, BackboneSettings, TrainingSettings, preset
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_every_preset_is_valid_and_says_its_name(name: str):
+    training, backbone = preset(name)
+    assert training.preset == name
+    assert isinstance(backbone, BackboneSettings)
+    assert TrainingSettings.model_validate_json(training.model_dump_json()) == training
+
+
+def test_given_values_stand_over_those_of_the_preset():
+    training, backbone = preset("fine_tune", {"epochs": 3, "graph": {"hidden": 64}}, {"trainable": "head"})
+    assert training.epochs == 3
+    assert training.graph.hidden == 64
+    assert training.graph.product == "scaled_dot"
+    assert training.image_size == preset("fine_tune")[0].image_size
+    assert backbone.trainable == "head"
+    assert backbone.name == "mobilenet_v2"
+
+
+def test_the_paper_preset_is_the_method():
+    training, backbone = preset("paper")
+    assert (backbone.name, backbone.weights, backbone.trainable) == ("resnet50", "imagenet", "all")
+    assert (training.image_learning_rate, training.label_learning_rate) == (1e-4, 1e-3)
+    assert training.image_size == (448, 448)
+    assert training.loss == "bce"
+    graph = training.graph
+    assert (graph.hidden, graph.negative_slope, graph.pooling, graph.product) == (1024, 0.2, "max", "dot")
+    assert graph.word_vectors == "as_given"
+    assert not graph.bias
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"epoch": 3}, "epoch"),
+        ({"epochs": 0}, "epochs"),
+        ({"image_size": (16, 64)}, "image_size"),
+        ({"loss": "focal"}, "loss"),
+        ({"graph": {"layers": 3}}, "graph.layers"),
+    ],
+)
+def test_a_wrong_key_or_value_is_named(values: dict[str, object], named: str):
+    with pytest.raises(ValidationError) as caught:
+        TrainingSettings(**values)
+    assert ".".join(str(part) for part in caught.value.errors()[0]["loc"]).startswith(named)
+
+
+def test_a_random_backbone_has_to_be_trained():
+    with pytest.raises(ValidationError, match="a random backbone has to be trained"):
+        BackboneSettings(weights="none", trainable="head")
+    with pytest.raises(ValidationError):
+        BackboneSettings(weights="imagenet", trainable=0)
+    assert BackboneSettings(weights="imagenet", trainable=3).weights_path is None
+    assert str(BackboneSettings(weights="a/b.pth").weights_path) == "a/b.pth"

@@ -1,0 +1,110 @@
+from pathlib import Path
+from urllib.error import URLError
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from modeling.errors import ModelingError
+from modeling.networks.backbones import classification_model
+from modeling.networks.weights import file_sha256, load_backbone_weights
+
+NAME = "mobilenet_v3_small"
+
+
+@pytest.fixture(scope="module")
+def state() -> dict[str, torch.Tensor]:
+    """The state dict of a trained model, so to say: other weights than a fresh one has."""
+    torch.manual_seed(99)
+    return classification_model(NAME, (32, 32)).state_dict()
+
+
+@pytest.fixture
+def model() -> torch.nn.Module:
+    torch.manual_seed(1)
+    return classification_model(NAME, (32, 32))
+
+
+def features_of(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {key: value for key, value in state.items() if key.startswith("features.")}
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth", ".pt"])
+@pytest.mark.parametrize("with_classifier", [True, False])
+def test_a_state_dict_with_or_without_classifier(tmp_path: Path, model, state, suffix: str, with_classifier: bool):
+    path = tmp_path / f"weights{suffix}"
+    kept = state if with_classifier else features_of(state)
+    if suffix == ".safetensors":
+        save_file(kept, path)
+    else:
+        torch.save(kept, path)
+    classifier = model.state_dict()["classifier.0.weight"].clone()
+    origin = load_backbone_weights(model, NAME, str(path))
+    assert origin == {"source": path.name, "sha256": file_sha256(path)}
+    loaded = model.state_dict()
+    assert all(torch.equal(loaded[key], value) for key, value in features_of(state).items())
+    assert torch.equal(loaded["classifier.0.weight"], classifier)
+
+
+def test_counters_of_batches_may_be_missing(tmp_path: Path, model, state):
+    path = tmp_path / "old.safetensors"
+    save_file({key: value for key, value in features_of(state).items() if "num_batches" not in key}, path)
+    load_backbone_weights(model, NAME, str(path))
+
+
+def test_a_missing_key_is_named(tmp_path: Path, model, state):
+    path = tmp_path / "less.safetensors"
+    save_file({key: value for key, value in state.items() if key != "features.3.block.1.0.weight"}, path)
+    with pytest.raises(ModelingError, match=r"less\.safetensors lacks key 'features\.3\.block\.1\.0\.weight'"):
+        load_backbone_weights(model, NAME, str(path))
+
+
+def test_a_surplus_key_is_named(tmp_path: Path, model, state):
+    path = tmp_path / "more.safetensors"
+    save_file({**state, "features.99.weight": torch.zeros(1)}, path)
+    with pytest.raises(ModelingError, match=r"more\.safetensors has key 'features\.99\.weight'"):
+        load_backbone_weights(model, NAME, str(path))
+
+
+def test_another_shape_is_named(tmp_path: Path, model, state):
+    path = tmp_path / "wide.safetensors"
+    save_file({**state, "features.0.0.weight": torch.zeros(16, 3, 5, 5)}, path)
+    with pytest.raises(ModelingError, match=r"'features\.0\.0\.weight' of wide\.safetensors has shape \(16, 3, 5, 5\)"):
+        load_backbone_weights(model, NAME, str(path))
+
+
+def test_files_of_another_kind_are_refused(tmp_path: Path, model):
+    with pytest.raises(ModelingError, match=r"no file .*gone\.pth; give an existing path, imagenet or none"):
+        load_backbone_weights(model, NAME, str(tmp_path / "gone.pth"))
+    named = tmp_path / "weights.bin"
+    named.write_bytes(b"")
+    with pytest.raises(ModelingError, match="must end in"):
+        load_backbone_weights(model, NAME, str(named))
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(b"not a header")
+    with pytest.raises(ModelingError, match=r"broken\.safetensors is no state dict"):
+        load_backbone_weights(model, NAME, str(broken))
+    pickled = tmp_path / "object.pth"
+    torch.save({"model": Path("anything")}, pickled)
+    with pytest.raises(ModelingError, match=r"object\.pth is no state dict"):
+        load_backbone_weights(model, NAME, str(pickled))
+    nested = tmp_path / "nested.pth"
+    torch.save({"state_dict": {"a": torch.zeros(1)}}, nested)
+    with pytest.raises(ModelingError, match="must hold one state dict"):
+        load_backbone_weights(model, NAME, str(nested))
+
+
+def test_a_failed_download_says_how_to_give_a_path(monkeypatch: pytest.MonkeyPatch, model):
+    def fail(*_: object, **__: object) -> None:
+        raise URLError("no route to host")
+
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", fail)
+    with pytest.raises(ModelingError, match=r"could not be downloaded from https://.*give its path"):
+        load_backbone_weights(model, NAME, "imagenet")
+
+
+def test_a_download_is_put_into_the_model(monkeypatch: pytest.MonkeyPatch, model, state):
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", lambda *_, **__: state)
+    origin = load_backbone_weights(model, NAME, "imagenet")
+    assert "MobileNet_V3_Small_Weights" in origin["source"]
+    assert torch.equal(model.state_dict()["features.0.0.weight"], state["features.0.0.weight"])
