@@ -15,12 +15,6 @@ the others load at once.
 Everything that a person has to put right is raised as :class:`ModelingError`.
 """
 
-import os
-
-# OpenMP reads it when torch is loaded. By default its threads wait in a busy loop: on two cores that others use too, a
-# training step then takes eight times as long.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 from modeling.errors import ModelingError
 
 __all__ = ["ModelingError"]

@@ -18,6 +18,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from modeling.augmentation import augment
 from modeling.batches import Batch, ImageRows, ScoreBatches, TrainBatches
+from modeling.errors import ModelingError
 from modeling.losses import LOSSES
 from modeling.metrics import mean_of_five
 from modeling.networks.style_network import StyleNetwork
@@ -151,6 +152,11 @@ class MultiLabelClassifier(lightning.LightningModule):
         """Measure the epoch, keep its weights if it is the best one so far, and stop when patience is over."""
         logits = torch.cat([output for output, _ in self._outputs])
         targets = torch.cat([target for _, target in self._outputs])
+        if not torch.isfinite(logits).all():
+            raise ModelingError(
+                f"training diverged in epoch {self.current_epoch + 1}: lower the learning rates in training, "
+                "or set training.gradient_clip"
+            )
         self.epochs.append(
             Epoch(
                 epoch=self.current_epoch + 1,

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -41,14 +42,18 @@ def reproducible(seed: int, threads: int | None, device: torch.device) -> Iterat
     before = torch.get_num_threads()
     deterministic = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    options: Any = torch.utils.deterministic
+    filled = options.fill_uninitialized_memory
     if device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.set_num_threads(count)
         torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")
+        options.fill_uninitialized_memory = False  # a help in debugging that costs time in every operation
         torch.manual_seed(seed)
         try:
             yield count
         finally:
             torch.set_num_threads(before)
             torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+            options.fill_uninitialized_memory = filled

@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from modeling import torchvision_guard  # noqa: F401  (before torch)
+
+# isort: split
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open

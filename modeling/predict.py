@@ -6,6 +6,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from modeling import torchvision_guard  # noqa: F401  (before torch)
+
+# isort: split
 import numpy as np
 import numpy.typing as npt
 import pandas as pd

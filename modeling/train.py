@@ -1,6 +1,5 @@
 """From a data set to a trained model on disk."""
 
-import hashlib
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -19,11 +18,12 @@ import pandas as pd
 import pyarrow as pa
 import torch
 
+from modeling.activations import cached_activations
 from modeling.batches import ImageRows
 from modeling.classifier import MultiLabelClassifier
 from modeling.devices import choose_device, reproducible
 from modeling.errors import ModelingError
-from modeling.images import VERSION, cached_array, cached_images, content_key
+from modeling.images import VERSION, cached_images, content_key
 from modeling.label_sets import data_set_version, label_matrix
 from modeling.model_files import FORMAT, package_versions, save_model
 from modeling.networks.style_network import BuiltNetwork, StyleNetwork, build_network, find_architecture
@@ -72,13 +72,7 @@ def train(
     device = choose_device(training.device)
     with reproducible(training.seed, training.threads, device) as threads:
         built = build_network(architecture, backbone, training, labels, word_vectors, adjacency)
-        pictures = cached_images(
-            rows["file_id"].tolist(), image_path, training.image_size, training.resize, cache_dir / "images"
-        )
-        inputs: npt.NDArray[Any] = pictures
-        if len(built.network.frozen_blocks):
-            key = content_key(VERSION, *rows["file_id"], training.model_dump_json(include={"image_size", "resize"}))
-            inputs = _activations(built, backbone, pictures, key, cache_dir / "activations", device)
+        inputs = _inputs(built.network, rows["file_id"].tolist(), image_path, training, cache_dir, device)
         splits = {
             split: ImageRows(inputs, np.flatnonzero(rows["split"] == split), targets[rows["split"] == split])
             for split in ("train", "validation")
@@ -115,6 +109,22 @@ def _rows_and_targets(data_set: pd.DataFrame, labels: Sequence[str]) -> tuple[pd
     return rows, targets
 
 
+def _inputs(
+    network: StyleNetwork,
+    file_ids: list[str],
+    image_path: Callable[[str], Path],
+    training: TrainingSettings,
+    cache_dir: Path,
+    device: torch.device,
+) -> npt.NDArray[Any]:
+    """Pictures at the network's size, or what its frozen blocks make of them where there are such."""
+    pictures = cached_images(file_ids, image_path, training.image_size, training.resize, cache_dir / "images")
+    if not len(network.frozen_blocks):
+        return pictures
+    key = content_key(VERSION, *file_ids, training.model_dump_json(include={"image_size", "resize"}))
+    return cached_activations(network, pictures, key, cache_dir / "activations", device)
+
+
 def _fit(classifier: MultiLabelClassifier, training: TrainingSettings, device: torch.device) -> None:
     """Run Lightning without its files, bars and messages."""
     with _quiet():
@@ -146,34 +156,6 @@ def _quiet() -> Iterator[None]:
     finally:
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
-
-
-def _activations(
-    built: BuiltNetwork,
-    backbone: BackboneSettings,
-    pictures: npt.NDArray[np.uint8],
-    pictures_key: str,
-    cache_dir: Path,
-    device: torch.device,
-) -> npt.NDArray[Any]:
-    """What the frozen blocks make of each picture and of its mirror image: a memory map (N, 2, D, h, w) float16."""
-    network = built.network.to(device).eval()
-
-    def forward(start: int, stop: int) -> npt.NDArray[np.float16]:
-        images = torch.from_numpy(np.array(pictures[start:stop])).permute(0, 3, 1, 2).to(device)
-        with torch.inference_mode():
-            both = torch.stack([network.frozen(images), network.frozen(images.flip(-1))], dim=1)
-        array: npt.NDArray[np.float16] = both.half().cpu().numpy()
-        return array
-
-    state = hashlib.sha256()
-    for name, value in network.frozen_blocks.state_dict().items():
-        state.update(name.encode())
-        state.update(value.cpu().numpy().tobytes())
-    key = content_key(pictures_key, backbone.name, state.hexdigest(), device.type)
-    shape = (len(pictures), *forward(0, 1).shape[1:])
-    batches = lambda: (forward(start, min(start + 32, len(pictures))) for start in range(0, len(pictures), 32))  # noqa: E731
-    return cached_array(cache_dir / f"{key}.raw", shape, np.dtype(np.float16), batches)
 
 
 def _card(

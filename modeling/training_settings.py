@@ -123,9 +123,9 @@ class TrainingSettings(BaseModel):
 SMALL_TRAINING: dict[str, Any] = {
     "preset": "small",
     "image_size": (64, 48),
-    "batch_size": 16,
-    "epochs": 8,
-    "graph": {"pooling": "average", "product": "scaled_dot"},
+    "batch_size": 32,
+    "epochs": 7,
+    "graph": {"word_vectors": "centered"},
 }
 PAPER_TRAINING: dict[str, Any] = {
     "preset": "paper",

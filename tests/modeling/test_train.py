@@ -187,6 +187,13 @@ def test_what_cannot_be_trained_is_said(case: Case, tmp_path: Path):
         trained(case, tmp_path, "ml_gcn", FROM_SCRATCH.model_copy(update={"name": "resnet19"}))
 
 
+def test_a_training_that_diverges_says_so(case: Case, tmp_path: Path):
+    with pytest.raises(ModelingError, match=r"diverged in epoch \d+: lower the learning rates"):
+        trained(
+            case, tmp_path, "ml_gcn", training=QUICK.model_copy(update={"scratch_learning_rate": 1e30, "epochs": 9})
+        )
+
+
 def test_rates_rise_and_fall():
     factors = [rate_factor(step, 100, 0.1, "cosine") for step in range(101)]
     assert factors[0] == 0.1
