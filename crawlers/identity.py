@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 from collections.abc import Mapping
+from urllib.parse import unquote
 
 from crawlers.errors import CrawlError
 
@@ -48,3 +49,9 @@ def key_from_env(environment: Mapping[str, str]) -> bytes:
     if len(key) < _MINIMUM_KEY_BYTES:
         raise CrawlError(f"{KEY_VARIABLE} is too short: {len(key)} bytes of at least {_MINIMUM_KEY_BYTES}; {_MAKE_ONE}")
     return key
+
+
+def names_handle(address: str, handle: str | None) -> bool:
+    """Say whether an address of a post names its author's handle, in any letter case, percent-encoded or not."""
+    name = (handle or "").strip().lstrip("@").partition("@")[0].casefold()
+    return bool(name) and name in unquote(address).casefold()

@@ -15,7 +15,7 @@ POSTS = pa.schema(
         pa.field("source", pa.string(), nullable=False),  # the source's name in the settings
         pa.field("server", pa.string()),  # host of the server; null for an archive
         pa.field("window", pa.string(), nullable=False),  # crawl window: the partition key
-        pa.field("url", pa.string()),  # the post's public address
+        pa.field("url", pa.string()),  # an address of the post that does not name its author
         pa.field("created_at", UTC_TIME),  # null only in an archive that has no dates
         pa.field("edited_at", UTC_TIME),
         pa.field("author_hmac", pa.string()),  # keyed HMAC-SHA256 of the handle, hex; null if unknown

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from crawlers.errors import CrawlError
 from crawlers.harvest import Harvest
-from crawlers.identity import author_hmac, key_from_env
+from crawlers.identity import author_hmac, key_from_env, names_handle
 from crawlers.images import ImageRefusedError, keep_image
 from crawlers.jobs import CrawlJob, CrawlLimits, Progress
 from crawlers.networks.archive_rows import ArchiveRow, read_rows
@@ -83,7 +83,7 @@ def _post(
         network="archive",
         source=source.name,
         server=None,
-        url=next((row.url for row in rows if row.url), None),
+        url=next((row.url for row in rows if row.url and not names_handle(row.url, author)), None),
         created_at=created_at,
         author_hmac=author_hmac(author, f"archive:{source.name}", key) if author and key else None,
         hashtags=fold_hashtags(tag for row in rows for tag in row.hashtags),

@@ -127,7 +127,8 @@ def read_status(status: Any, source: MastodonSource, key: bytes) -> Post:
         network="mastodon",
         source=source.name,
         server=source.host,
-        url=_optional_text(status, "url") or _optional_text(status, "uri"),
+        # a post's page has the author's handle in its address; this one leads to the same post
+        url=f"{source.server}/api/v1/statuses/{quote(native_id, safe='')}",
         created_at=_time(_text(status, "created_at"), native_id),
         edited_at=_time(edited, native_id) if (edited := _optional_text(status, "edited_at")) else None,
         author_hmac=author_hmac(_text(status.get("account"), "acct", f"status {native_id[:40]}"), source.host, key),

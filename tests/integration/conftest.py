@@ -1,13 +1,10 @@
-"""A shortened demo, run once, and a browser."""
+"""A shortened demo, run once."""
 
 import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
 
 from tests.integration.finished_demo import FinishedDemo
 
@@ -26,14 +23,3 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> FinishedDemo:
         timeout=1200,
     )
     return FinishedDemo(working, folder, environment, result.returncode, result.stdout + result.stderr)
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    assert chromium, "these tests need chromium: apt-get install chromium"
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=flags)
-        yield started
-        started.close()

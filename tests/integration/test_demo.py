@@ -60,6 +60,6 @@ def test_the_report_opens_in_a_browser(demo: FinishedDemo, browser: Browser) -> 
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(f"file://{Storage(settings.data.location).path('reports/report.html')}")
     assert page.locator("h1").inner_text() == settings.report.title
-    assert page.locator("img").count() > 50
+    assert page.locator("img").count() > 20
     assert errors == []
     page.close()
