@@ -132,20 +132,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     job_file: Path = parser.parse_args(arguments).job
     error_file(job_file).unlink(missing_ok=True)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if DAGSTER_PIPES_CONTEXT_ENV_VAR not in os.environ:  # Pipes would warn that nobody listens
+        return 1 if _run_or_say_why(job_file) is None else 0
+    logging.getLogger().handlers[0].setLevel(logging.CRITICAL)  # Dagster gets the lines below
+    with open_dagster_pipes() as pipes:
+        handler = _PipesHandler(pipes.log)
+        logging.getLogger("crawlers").addHandler(handler)
+        try:
+            done = _run_or_say_why(job_file)
+        finally:
+            logging.getLogger("crawlers").removeHandler(handler)
+        if done is None:
+            return 1
+        pipes.report_custom_message(done)
+    return 0
+
+
+def _run_or_say_why(job_file: Path) -> dict[str, object] | None:
+    """Run a job; when it could not be done, log the reason, leave it in the error file, and return None."""
     try:
-        if DAGSTER_PIPES_CONTEXT_ENV_VAR not in os.environ:  # Pipes would warn that nobody listens
-            _run(job_file)
-            return 0
-        logging.getLogger().handlers[0].setLevel(logging.ERROR)  # Dagster gets the lines below
-        with open_dagster_pipes() as pipes:
-            logging.getLogger("crawlers").addHandler(_PipesHandler(pipes.log))
-            pipes.report_custom_message(_run(job_file))
+        return _run(job_file)
     except CrawlError as error:
         _logger.error("%s", error)
         with contextlib.suppress(OSError):  # the line is in the log already
             error_file(job_file).write_text(f"{error}\n", encoding="utf-8")
-        return 1
-    return 0
+        return None
 
 
 if __name__ == "__main__":

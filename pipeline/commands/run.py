@@ -42,7 +42,7 @@ def say_failures(failures: Sequence[Outcome], console: Console) -> int:
     if failures:
         skipped = sum(outcome.skipped for outcome in failures)
         console.print(
-            f"{len(failures) - skipped} steps failed and {skipped} were not run because of them. "
+            f"Steps that failed: {len(failures) - skipped}; not run because of them: {skipped}. "
             "Put right what the lines above say and run again; the rest is done.",
             style="red",
             soft_wrap=True,

@@ -132,3 +132,16 @@ def test_bad_rows_are_set_aside_and_the_rest_goes_on(tmp_path: Path) -> None:
     assert storage.has_table("comparison", ("top-3",))
     assert not storage.has_table("data_set", ("empty",))
     assert storage.exists("reports/report.html")
+
+
+def test_a_crawl_without_a_key_says_how_to_make_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("STYLEGRAPH_HMAC_KEY", raising=False)
+    source = 'kind = "mastodon"\nserver = "http://127.0.0.1:9"\nhashtags = ["ootd"]\nallow_hosts = ["127.0.0.1"]\n'
+    text = SETTINGS.replace('kind = "archive"\nfolder = "photos"\nposts = "posts.csv"\n', source)
+    assert source in text
+    config = tmp_path / "stylegraph.toml"
+    config.write_text(text.replace("2019-07-15", "2019-07-08"), encoding="utf-8")
+    code, output = run(config)
+    assert code == 1
+    assert "Crawl 2019-07-01: STYLEGRAPH_HMAC_KEY is not set" in output
+    assert "Steps that failed: 1; not run because of them:" in output
