@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 import dagster as dg
+import pandas as pd
 
 from labeling.agreement import agreement as agreement_table
 from labeling.consensus import consensus
@@ -122,7 +123,8 @@ def label_assets() -> Sequence[dg.AssetsDefinition]:
     return [label_tasks, expert_annotations, labels]
 
 
-def _labelled_pictures(storage: Storage, labels) -> bytes:  # type: ignore[no-untyped-def]
+def _labelled_pictures(storage: Storage, labels: pd.DataFrame) -> bytes:
+    """Return a grid of labelled images with their labels as PNG, evenly spread over the table."""
     known = labels[labels["main"].notna()]
     chosen = known.iloc[:: max(1, len(known) // GRID_PICTURES)].head(GRID_PICTURES)
     return picture_grid(
