@@ -1,5 +1,6 @@
 """``stylegraph report``: where the report is, and its figures."""
 
+from collections.abc import Collection
 from typing import Any
 
 from rich.console import Console
@@ -8,6 +9,7 @@ from modeling.architectures import display_title
 from modeling.metrics import RECALLS
 from pipeline.assets.evaluation import REPORT_KEY
 from pipeline.display import print_table
+from pipeline.partitions import model_key
 from pipeline.settings import Settings
 from pipeline.storage import Storage
 from pipeline.tables import TableError
@@ -33,10 +35,13 @@ def figures(settings: Settings) -> list[dict[str, Any]]:
     return rows
 
 
-def print_report(settings: Settings, console: Console) -> None:
-    """Print the comparison table of each label set and the path of the report."""
+def print_report(settings: Settings, console: Console, without: Collection[object] = ()) -> None:
+    """Print the comparison table of each label set and the path of the report.
+
+    ``without`` are partitions of models to leave out: those that failed just now, whose figures are of an earlier run.
+    """
     storage = Storage(settings.data.location)
-    rows = figures(settings)
+    rows = [row for row in figures(settings) if model_key(row["label_set"], row["architecture"]) not in without]
     for label_set in settings.label_sets:
         table = []
         for architecture in settings.architectures:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from pipeline import jobs
 from pipeline.commands.report import print_report
 from pipeline.display import Display
 from pipeline.graph import build_definitions
@@ -18,7 +19,7 @@ def run_all(settings: Settings, console: Console) -> int:
     outcomes = run_stages(settings, [*collection_steps(settings), *model_steps(settings)], console)
     failures = [outcome for outcome in outcomes if outcome.failure]
     if not any(outcome.step.key == "report" for outcome in failures):
-        print_report(settings, console)
+        print_report(settings, console, without={o.step.partition for o in failures if o.step.job == jobs.MODEL})
     return say_failures(failures, console)
 
 
