@@ -1,7 +1,7 @@
 """What has to be set before torch and torchvision are loaded; import this module before either of them.
 
 Threads of OpenMP that wait for work sleep instead of spinning. On a machine whose cores are busy with something else,
-spinning makes training several times slower (measured: 217 s instead of 45 s on two shared cores). A value that the
+spinning makes training several times slower. A value that the
 environment already has stays.
 
 torchvision's published wheel is built against CUDA. Beside a CPU-only torch its native operators do not load, and its
