@@ -42,7 +42,8 @@ format: $(READY)  ## let ruff mend what it can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: $(READY)  ## every script in benchmarks/, one after the other
+bench: $(READY)  ## every script in benchmarks/, one after the other, and the peers that they measure against
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
 
 clean:  ## remove the environment and what was built; data stays

@@ -2,17 +2,16 @@
 
 Two gates, passed by every request, its redirects and robots.txt files alike: the text of the URL
 (:func:`url_refusal`), and the addresses that its host name resolves to, checked on the very addresses that are then
-connected to (:class:`PublicAddressResolver`), so that a name which changes its mind in between gains nothing.
+connected to (:class:`PublicResolver`), so that a name which changes its mind in between gains nothing.
 """
 
 import ipaddress
-from collections.abc import Sequence
-from typing import Any
+import socket
 from urllib.parse import urlsplit
 
-from twisted.internet.interfaces import IAddress, IHostResolution, IResolutionReceiver
+from aiohttp import ThreadedResolver
+from aiohttp.abc import AbstractResolver, ResolveResult
 
-PRIVATE_HOSTS_SETTING = "STYLEGRAPH_PRIVATE_HOSTS"
 _LONGEST_URL = 8_000
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
@@ -73,59 +72,34 @@ def url_refusal(url: str, allow_hosts: frozenset[str]) -> tuple[str, str] | None
     return None
 
 
-class _PublicOnly:
-    """An IResolutionReceiver that passes a resolution on to its receiver, without the addresses that are not public."""
-
-    def __init__(self, receiver: Any, host: str, refused: dict[str, str]) -> None:
-        self._receiver, self._host, self._refused = receiver, host, refused
-
-    def resolutionBegan(self, resolution: IHostResolution) -> None:  # noqa: N802
-        self._receiver.resolutionBegan(resolution)
-
-    def addressResolved(self, address: Any) -> None:  # noqa: N802
-        if is_public(address.host):
-            self._receiver.addressResolved(address)
-        else:
-            self._refused[self._host] = address.host
-
-    def resolutionComplete(self) -> None:  # noqa: N802
-        self._receiver.resolutionComplete()
+class ForbiddenAddressError(OSError):
+    """A host name leads to an address that is not public."""
 
 
-class PublicAddressResolver:
-    """Scrapy's resolver of host names (setting TWISTED_DNS_RESOLVER) that yields public addresses only.
+class PublicResolver(AbstractResolver):
+    """Resolves host names to public addresses only; hosts that are allowed beside them may have any address."""
 
-    Hosts listed in the setting STYLEGRAPH_PRIVATE_HOSTS may have any address.
-    """
+    def __init__(self, allow_hosts: frozenset[str], resolver: AbstractResolver | None = None) -> None:
+        self._allow_hosts = allow_hosts
+        self._resolver = resolver or ThreadedResolver()
 
-    def __init__(self, reactor: Any, private_hosts: frozenset[str]) -> None:
-        self._reactor, self._private_hosts = reactor, private_hosts
-        self._resolver: Any = reactor.nameResolver
-        self.refused: dict[str, str] = {}
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """Return the addresses of a host that may be connected to.
 
-    @classmethod
-    def from_crawler(cls, crawler: Any, reactor: Any) -> "PublicAddressResolver":
-        """Build the resolver from Scrapy's settings."""
-        return cls(reactor, frozenset(crawler.settings.getlist(PRIVATE_HOSTS_SETTING)))
+        Raises:
+            ForbiddenAddressError: if it has addresses, but none of them is public.
+            OSError: if it has none.
+        """
+        found = await self._resolver.resolve(host, port, family)
+        if host.casefold().rstrip(".") in self._allow_hosts:
+            return found
+        public = [entry for entry in found if is_public(entry["host"])]
+        if found and not public:
+            raise ForbiddenAddressError(f"{host} has the address {found[0]['host']}, which is not public")
+        return public
 
-    def install_on_reactor(self) -> None:
-        """Put this resolver in front of the reactor's own."""
-        self._resolver = self._reactor.installNameResolver(self)
-
-    def resolveHostName(  # noqa: N802
-        self,
-        resolutionReceiver: IResolutionReceiver,  # noqa: N803
-        hostName: str,  # noqa: N803
-        portNumber: int = 0,  # noqa: N803
-        addressTypes: Sequence[type[IAddress]] | None = None,  # noqa: N803
-        transportSemantics: str = "TCP",  # noqa: N803
-    ) -> IHostResolution:
-        """Resolve a host name (IHostnameResolver); addresses that are not public are left out and noted."""
-        receiver: Any = resolutionReceiver
-        host = hostName.casefold().rstrip(".")
-        if host not in self._private_hosts:
-            receiver = _PublicOnly(resolutionReceiver, host, self.refused)
-        resolution: IHostResolution = self._resolver.resolveHostName(
-            receiver, hostName, portNumber, addressTypes, transportSemantics
-        )
-        return resolution
+    async def close(self) -> None:
+        """Close the resolver behind this one."""
+        await self._resolver.close()

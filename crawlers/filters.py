@@ -22,7 +22,7 @@ def drop_reason(
         include_sensitive: are posts marked sensitive wanted?
 
     Returns:
-        ``other_tag``, ``outside_window``, ``boost``, ``no_image``, ``sensitive`` or None.
+        ``other_tag``, ``outside_window``, ``boost``, ``no_image``, ``opted_out``, ``sensitive`` or None.
     """
     if hashtags is not None and hashtags.isdisjoint(post.hashtags):
         return "other_tag"
@@ -32,6 +32,8 @@ def drop_reason(
         return "boost"
     if not post.media:
         return "no_image"
+    if post.opt_out is not None:
+        return "opted_out"
     if post.sensitive and not include_sensitive:
         return "sensitive"
     return None

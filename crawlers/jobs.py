@@ -1,5 +1,6 @@
 """What a crawl is asked to do and what it answers: the contract between a crawl's process and its caller."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,11 +8,11 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from crawlers.errors import CrawlError
-from crawlers.sources import Source
+from crawlers.registry import Source
 from crawlers.windows import CrawlWindow
 
-Progress = Callable[[int, int], None]
-"""Called now and then while a crawl runs with (posts seen, pictures dealt with)."""
+Progress = Callable[[Callable[[], tuple[int, int, int]]], None]
+"""Called often while a crawl runs, with a function that counts: posts seen, pictures dealt with, all pictures."""
 
 
 class CrawlLimits(BaseModel):
@@ -41,8 +42,22 @@ class CrawlJob(BaseModel):
 
     window: CrawlWindow
     sources: tuple[Source, ...] = Field(min_length=1)
-    out: Path = Field(description="Folder for posts.parquet, images.parquet and counts.parquet")
+    out: Path = Field(description="Folder for posts, images, counts and deleted_posts, each .parquet")
     images: Path = Field(description="Folder for the original bytes, by content: ab/abcdef...")
+    state: Path | None = Field(
+        default=None,
+        description="Folder for the journal of a crawl and for the addresses that are known; "
+        "default: beside the images' folder, with .state behind its name",
+    )
+    previous: Path | None = Field(
+        default=None,
+        description="Folder with the tables of the window's last crawl, for deletions and for servers that fail now; "
+        "default: what lies in out",
+    )
+    known: tuple[Path, ...] = Field(
+        default=(), description="Tables of images whose addresses need not be fetched again, as images.parquet"
+    )
+    refetch: bool = Field(default=False, description="Fetch pictures again whose addresses are known")
     first_window: bool = Field(default=False, description="Is it the first window? Undated posts belong there")
     limits: CrawlLimits = CrawlLimits()
 
@@ -53,6 +68,21 @@ class CrawlJob(BaseModel):
             if names.count(name) > 1:
                 raise ValueError(f"two sources are called {name!r}; give each its own name")
         return self
+
+    @property
+    def state_folder(self) -> Path:
+        """Where the journal and the known addresses lie."""
+        return self.state or self.images.with_name(f"{self.images.name}.state")
+
+    @property
+    def previous_folder(self) -> Path:
+        """Where the tables of the window's last crawl lie, if there are any."""
+        return self.previous or self.out
+
+    def fingerprint(self) -> str:
+        """Return a hash of what is crawled: a crawl with another fingerprint is another crawl."""
+        what = self.model_dump_json(include={"window", "sources", "limits", "refetch", "first_window"})
+        return hashlib.sha256(what.encode()).hexdigest()
 
     @classmethod
     def from_file(cls, path: Path) -> "CrawlJob":
@@ -80,11 +110,18 @@ class CrawlResult:
         kept: posts whose pictures were fetched.
         images: rows of the images table with status ok.
         failed: rows of the images table with status failed.
+        deleted: rows of the deleted_posts table.
         counts: (source, what, outcome) -> count, the counts table.
+        incomplete: a line for each timeline that could not be read to its end; rows that an earlier crawl had of its
+            server are kept then.
+        resumed: did it go on with a crawl that was killed?
     """
 
     posts: int
     kept: int
     images: int
     failed: int
+    deleted: int
     counts: Mapping[tuple[str, str, str], int]
+    incomplete: tuple[str, ...] = ()
+    resumed: bool = False

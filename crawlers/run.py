@@ -12,52 +12,79 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 from dagster_pipes import DAGSTER_PIPES_CONTEXT_ENV_VAR, open_dagster_pipes
 
 from crawlers.errors import CrawlError
-from crawlers.harvest import Harvest, merge
 from crawlers.jobs import CrawlJob, CrawlResult, Progress
+from crawlers.journal import Journal, open_journal
+from crawlers.known import KnownAddresses, known_addresses
 from crawlers.networks.archive import crawl_archive
-from crawlers.sources import ArchiveSource
+from crawlers.outcome import write_tables
+from crawlers.sources import ArchiveSource, NetworkSource
+from crawlers.storage import ImageStore, write_bytes
 
 _REPORT_EVERY = 3.0  # seconds between two progress lines
+_WRITE_EVERY = 0.5  # seconds between two versions of the progress file
 _logger = logging.getLogger("crawlers.run")  # also when the module runs as __main__
 
 
 def crawl(job: CrawlJob, environment: Mapping[str, str] | None = None, progress: Progress | None = None) -> CrawlResult:
     """Crawl one window of some sources and write its tables.
 
-    Writes posts.parquet, images.parquet and counts.parquet to ``job.out`` once everything is there, sorted by their
-    keys, and the original bytes of the pictures to ``job.images`` as they come.
+    Writes posts, images, counts and deleted_posts (each .parquet) to ``job.out`` once everything is there, sorted by
+    their keys, and the original bytes of the pictures to ``job.images`` as they come. A crawl that was killed is gone
+    on with: what it had done is in its journal, in ``job.state_folder``.
 
     Args:
         job: what to crawl.
         environment: where secrets come from; by default the process's environment.
-        progress: called with (posts seen, pictures dealt with), often.
+        progress: called often with a function that counts posts and pictures.
 
     Raises:
-        CrawlError: if a source could not be read to its end; then no table is written.
+        CrawlError: if a source could not be read at all, or the crawl was interrupted; then no table is written.
     """
     environment = os.environ if environment is None else environment
-    started = datetime.now(UTC)
-    harvests: dict[str, Harvest] = {}
-    for source in job.sources:
+    folder = job.state_folder
+    with (
+        open_journal(folder / "journals", job.window.key, job.fingerprint()) as journal,
+        known_addresses(folder, job.limits, ImageStore(job.images)) as known,
+    ):
+        if journal.resumed:
+            _logger.info("window %s: going on with the crawl of %s", job.window.key, journal.began.isoformat())
+        _collect(job, journal, known, environment, progress)
+        failures = journal.failures()
+        if failures and not any(
+            what == "seen" or (what, outcome) == ("bytes", "pages") for _, what, outcome, _ in journal.counts()
+        ):
+            raise CrawlError(f"source {job.sources[failures[0].source].name}: {failures[0].detail}")
+        os.sync()  # pictures first: a table never names one that a power cut could still take
+        try:
+            result = write_tables(journal, job)
+        except OSError as error:
+            raise CrawlError(f"the tables cannot be written to {job.out}: {error.strerror}") from error
+        known.learn(journal.settled())
+        journal.remove()
+    return result
+
+
+def _collect(
+    job: CrawlJob,
+    journal: Journal,
+    known: KnownAddresses,
+    environment: Mapping[str, str],
+    progress: Progress | None,
+) -> None:
+    networks = [(number, source) for number, source in enumerate(job.sources) if isinstance(source, NetworkSource)]
+    for number, source in enumerate(job.sources):
         if isinstance(source, ArchiveSource):
-            harvests[source.name] = crawl_archive(source, job, environment, progress)
-    live = [source for source in job.sources if not isinstance(source, ArchiveSource)]
-    if live:
+            crawl_archive(source, number, job, journal, environment, progress)
+    if networks:
         from crawlers.fetching import crawl_networks  # an archive needs no Scrapy
 
-        harvests |= crawl_networks(live, job, environment, progress)
-    tables = merge([harvests[source.name] for source in job.sources], job.window, started)
-    try:
-        tables.write(job.out)
-    except OSError as error:
-        raise CrawlError(f"the tables cannot be written to {job.out}: {error.strerror}") from error
-    return tables.result
+        known.learn_tables(job.known)
+        crawl_networks(networks, job, journal, known, environment, progress)
 
 
 def summary(job: CrawlJob, result: CrawlResult, seconds: float) -> dict[str, object]:
@@ -68,6 +95,9 @@ def summary(job: CrawlJob, result: CrawlResult, seconds: float) -> dict[str, obj
         "kept": result.kept,
         "images": result.images,
         "failed": result.failed,
+        "deleted": result.deleted,
+        "incomplete": list(result.incomplete),
+        "resumed": result.resumed,
         "seconds": round(seconds, 3),
         "counts": [
             {"source": source, "what": what, "outcome": outcome, "count": number}
@@ -76,14 +106,22 @@ def summary(job: CrawlJob, result: CrawlResult, seconds: float) -> dict[str, obj
     }
 
 
-def _progress_lines(clock: Callable[[], float] = time.monotonic) -> Progress:
-    last = clock()
+def _progress_lines(job_file: Path, clock: Callable[[], float] = time.monotonic) -> Progress:
+    """Log how far the crawl is, and keep it in :func:`progress_file` for whoever draws a bar."""
+    last_line = last_file = clock()
+    file = progress_file(job_file)
 
-    def report(posts: int, images: int) -> None:
-        nonlocal last
-        if clock() - last >= _REPORT_EVERY:
-            last = clock()
-            _logger.info("%d posts seen, %d images dealt with", posts, images)
+    def report(count: Callable[[], tuple[int, int, int]]) -> None:
+        nonlocal last_line, last_file
+        now = clock()
+        if now - last_file < _WRITE_EVERY:
+            return
+        last_file = now
+        posts, done, pictures = count()
+        write_bytes(file, f"{posts} {done} {pictures}".encode())
+        if now - last_line >= _REPORT_EVERY:
+            last_line = now
+            _logger.info("%d posts seen, %d of %d pictures dealt with", posts, done, pictures)
 
     return report
 
@@ -102,8 +140,10 @@ class _PipesHandler(logging.Handler):
 def _run(job_file: Path) -> dict[str, object]:
     job = CrawlJob.from_file(job_file)
     began = time.monotonic()
-    result = crawl(job, progress=_progress_lines())
+    result = crawl(job, progress=_progress_lines(job_file))
     seconds = time.monotonic() - began
+    for line in result.incomplete:
+        _logger.warning("window %s is incomplete: %s; run it again", job.window.key, line)
     _logger.info(
         "window %s: %d posts, %d kept, %d images, %d failed, %.1f s",
         job.window.key,
@@ -119,6 +159,11 @@ def _run(job_file: Path) -> dict[str, object]:
 def error_file(job_file: Path) -> Path:
     """Say where a crawl that could not be done leaves its one-line reason: beside the job, for whoever started it."""
     return job_file.with_suffix(".error.txt")
+
+
+def progress_file(job_file: Path) -> Path:
+    """Say where a crawl keeps how far it is: posts seen, pictures dealt with, pictures in all."""
+    return job_file.with_suffix(".progress.txt")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,4 +1,7 @@
-"""Where posts come from: one typed settings model per kind of source."""
+"""Where posts come from: what the typed settings of all kinds of sources share.
+
+The model of a network stands beside the network in ``crawlers/networks``; ``crawlers.registry`` knows them all.
+"""
 
 import re
 import unicodedata
@@ -8,9 +11,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 _AROUND = re.compile(r"^[\s#＃]+|\s+$")
+_ENVIRONMENT_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
 _Name = Annotated[
     str,
     Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="Name of the source; unique, letters digits . _ -"),
@@ -35,7 +39,8 @@ def _checked_hashtags(tags: tuple[str, ...]) -> tuple[str, ...]:
     return fold_hashtags(tags)
 
 
-def _checked_server(url: str) -> str:
+def checked_server(url: str) -> str:
+    """Check the base address of a server and take off a slash at its end."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -57,30 +62,35 @@ def _checked_hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(host.casefold().rstrip(".") for host in hosts)
 
 
-class _SourceModel(BaseModel):
+class SourceModel(BaseModel):
+    """What every source has: a kind, and a name that its rows carry."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-
-class MastodonSource(_SourceModel):
-    """Posts of a server that speaks the Mastodon API, by hashtag."""
-
-    kind: Literal["mastodon"] = "mastodon"
+    kind: str
     name: _Name
-    server: Annotated[str, AfterValidator(_checked_server)] = Field(
-        description="Base address of the server, http or https, for instance https://example.social"
-    )
-    hashtags: Annotated[tuple[str, ...], AfterValidator(_checked_hashtags)] = Field(
-        min_length=1, description="Hashtags to follow, with or without '#'; letter case does not count"
-    )
-    token_env: str | None = Field(
-        default=None, description="Name of the environment variable that holds an access token for this server"
-    )
+
+
+Hashtags = Annotated[
+    tuple[str, ...],
+    AfterValidator(_checked_hashtags),
+    Field(description="Hashtags to follow, with or without '#'; letter case does not count"),
+]
+ServerAddress = Annotated[str, AfterValidator(checked_server)]
+EnvironmentName = Annotated[str, Field(pattern=_ENVIRONMENT_NAME)]
+
+
+class NetworkSource(SourceModel):
+    """What every source has that is reached over HTTP."""
+
+    hashtags: Hashtags = ()
     allow_hosts: Annotated[tuple[str, ...], AfterValidator(_checked_hosts)] = Field(
         default=(), description="Hosts that may have a private or loopback address, for instance 127.0.0.1"
     )
     include_sensitive: bool = Field(default=False, description="Fetch the pictures of posts marked sensitive, too")
-    page_size: int = Field(default=40, ge=1, le=40, description="Posts asked for per page; servers give at most 40")
-    max_pages: int = Field(default=10_000, ge=1, description="Pages read per hashtag before giving up")
+    max_pages: int = Field(
+        default=10_000, ge=1, description="Pages read per timeline before giving up; the window is incomplete then"
+    )
     delay: float = Field(default=0.5, ge=0, le=60, description="Seconds between two requests to the same host")
     concurrency: int = Field(default=8, ge=1, le=64, description="Requests in flight at the same time")
     contact: str | None = Field(
@@ -91,22 +101,41 @@ class MastodonSource(_SourceModel):
     )
 
     @property
-    def host(self) -> str:
-        """Host name of the server, without port, in lower case."""
-        return (urlsplit(self.server).hostname or "").casefold()
+    def addresses(self) -> tuple[str, ...]:
+        """Base addresses of all servers."""
+        server: str | None = getattr(self, "server", None)
+        return (server,) if server else ()
 
-    @model_validator(mode="after")
-    def _token_only_over_https(self) -> "MastodonSource":
-        if self.token_env and self.server.startswith("http:") and self.host not in self.allow_hosts:
+    def server_names(self) -> frozenset[str]:
+        """Name the servers (host and port) whose ids must be told apart; none where ids are unique in the network."""
+        return frozenset()
+
+    def allows(self, server: str) -> bool:
+        """Say whether the host of a server's address may be private."""
+        return (urlsplit(server).hostname or "").casefold() in self.allow_hosts
+
+    def check_token_way(self, server: str) -> None:
+        """Raise ValueError if a token would be sent to this server in the clear."""
+        if server.startswith("http:") and not self.allows(server):
             raise ValueError("token_env: a token is only sent over https; change the server's address to https://")
-        return self
 
 
-class ArchiveSource(_SourceModel):
+def server_name(address: str) -> str:
+    """Name a server as tables do: its host in lower case, and its port where that is not the usual one."""
+    parts = urlsplit(address)
+    host, port = (parts.hostname or "").casefold(), parts.port
+    return host if port in (None, {"http": 80, "https": 443}.get(parts.scheme)) else f"{host}:{port}"
+
+
+def without_port(server: str) -> str:
+    """Return a server's name without its port: people have the same handle whatever port their server listens on."""
+    return re.sub(r":\d+$", "", server)
+
+
+class ArchiveSource(SourceModel):
     """A folder of pictures with a table of posts, for data sets that already exist."""
 
     kind: Literal["archive"] = "archive"
-    name: _Name
     folder: Path = Field(description="Folder that the pictures lie in")
     posts: Path = Field(
         description="CSV or Parquet file with a column image (path inside the folder) and optionally post_id, "
@@ -116,6 +145,3 @@ class ArchiveSource(_SourceModel):
         default=None,
         description="Day (UTC) that posts without created_at count as; without it they belong to the first window",
     )
-
-
-Source = Annotated[MastodonSource | ArchiveSource, Field(discriminator="kind")]

@@ -11,17 +11,21 @@ UTC_TIME = pa.timestamp("us", tz="UTC")
 POSTS = pa.schema(
     [
         pa.field("post_id", pa.string(), nullable=False),  # network:native id
-        pa.field("network", pa.string(), nullable=False),  # mastodon, archive
+        pa.field("network", pa.string(), nullable=False),  # mastodon, bluesky, flickr, misskey, archive
         pa.field("source", pa.string(), nullable=False),  # the source's name in the settings
-        pa.field("server", pa.string()),  # host of the server; null for an archive
+        pa.field("server", pa.string()),  # host of the server, and port if unusual; null for an archive
         pa.field("window", pa.string(), nullable=False),  # crawl window: the partition key
         pa.field("url", pa.string()),  # an address of the post that does not name its author
         pa.field("created_at", UTC_TIME),  # null only in an archive that has no dates
         pa.field("edited_at", UTC_TIME),
         pa.field("author_hmac", pa.string()),  # keyed HMAC-SHA256 of the handle, hex; null if unknown
         pa.field("hashtags", pa.list_(pa.string()), nullable=False),  # without '#', case-folded, NFC, sorted
+        pa.field("matched_hashtags", pa.list_(pa.string()), nullable=False),  # those that were asked for
         pa.field("language", pa.string()),
+        pa.field("license", pa.string()),  # as the author gave it, where the network has licences
         pa.field("sensitive", pa.bool_(), nullable=False),  # marked sensitive at the source
+        pa.field("boost", pa.bool_(), nullable=False),  # shows somebody else's post
+        pa.field("opt_out", pa.string()),  # the sign by which the author asks to be left out
         pa.field("image_count", pa.int32(), nullable=False),  # pictures attached to the post
         pa.field("kept", pa.bool_(), nullable=False),  # are its pictures fetched?
         pa.field("reason", pa.string()),  # why not, when kept is false
@@ -40,7 +44,10 @@ IMAGES = pa.schema(
         pa.field("reason", pa.string()),  # short code, e.g. http_404, not_an_image, truncated, too_many_pixels
         pa.field("detail", pa.string()),  # one line for people
         pa.field("http_status", pa.int32()),
-        pa.field("attempts", pa.int32(), nullable=False),
+        pa.field("attempts", pa.int32(), nullable=False),  # over all crawls, while it failed
+        pa.field("robots_txt", pa.string()),  # allowed, absent, forbidden, unreachable; null if not asked
+        pa.field("x_robots_tag", pa.string()),  # the answer's headers
+        pa.field("tdm_reservation", pa.string()),
         pa.field("format", pa.string()),  # JPEG, PNG, WEBP, GIF as Pillow names them
         pa.field("width", pa.int32()),  # pixels, as stored (before EXIF rotation)
         pa.field("height", pa.int32()),
@@ -54,9 +61,24 @@ CRAWL_COUNTS = pa.schema(
     [
         pa.field("window", pa.string(), nullable=False),
         pa.field("source", pa.string(), nullable=False),
-        pa.field("what", pa.string(), nullable=False),  # post, image, request
+        pa.field("what", pa.string(), nullable=False),  # seen, post, image, request, bytes, account, server, page
         pa.field("outcome", pa.string(), nullable=False),  # kept, ok, or the reason
         pa.field("count", pa.int64(), nullable=False),
+    ]
+)
+
+DELETED_POSTS = pa.schema(
+    [
+        pa.field("post_id", pa.string(), nullable=False),
+        pa.field("network", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("server", pa.string()),
+        pa.field("window", pa.string(), nullable=False),
+        pa.field("outcome", pa.string(), nullable=False),  # deleted, hidden, changed (still there), unverified
+        pa.field("http_status", pa.int32()),
+        pa.field("image_ids", pa.list_(pa.string()), nullable=False),  # its pictures in the last crawl that met it
+        pa.field("last_crawled_at", UTC_TIME, nullable=False),  # of that crawl
+        pa.field("noticed_at", UTC_TIME, nullable=False),
     ]
 )
 

@@ -62,6 +62,8 @@ class Display:
         line = Text.assemble((mark, style), f" {outcome.step.title:<32}{outcome.seconds:6.1f} s  ")
         line.append(outcome.failure or facts, style=style if outcome.failure else "dim")
         self.console.print(line, soft_wrap=True, highlight=False)
+        for warning in outcome.warnings:
+            self.console.print(Text(f"  ! {warning}", style="yellow"), soft_wrap=True, highlight=False)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], to: Console) -> None:

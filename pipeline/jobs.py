@@ -17,7 +17,11 @@ REPORT = "write_report"
 def jobs() -> Sequence[Any]:
     """Return the jobs; each runs its steps in one process."""
     return [
-        _job(CRAWL, ["posts", "images", "crawl_counts", "image_hashes"], "Crawl one window and hash its images."),
+        _job(
+            CRAWL,
+            ["posts", "images", "deleted_posts", "crawl_counts", "image_hashes"],
+            "Crawl one window and hash its images.",
+        ),
         _job(COLLECTION, ["unique_images", "similar_pairs", "label_tasks"], "Find near-duplicates; make label tasks."),
         _job(
             LABELS,

@@ -36,6 +36,7 @@ class Outcome:
     step: Step
     seconds: float
     rows: dict[str, int] = field(default_factory=dict)  # rows written, by table
+    warnings: tuple[str, ...] = ()  # of asset checks that failed
     failure: str | None = None  # one line
     run_id: str | None = None
     skipped: bool = False
@@ -105,7 +106,12 @@ def _run(step: Step, definitions: dg.Definitions, instance: dg.DagsterInstance) 
         if count is not None and materialization.asset_key is not None:
             rows[materialization.asset_key.to_user_string()] = int(str(count.value))
     failure = None if result.success else _failure(result)
-    return Outcome(step, time.monotonic() - begin, rows, failure, result.run_id)
+    warnings = tuple(
+        f"{check.asset_key.to_user_string()}: {check.description}"
+        for check in result.get_asset_check_evaluations()
+        if not check.passed and check.description
+    )
+    return Outcome(step, time.monotonic() - begin, rows, warnings, failure, result.run_id)
 
 
 def _failure(result: dg.ExecuteInProcessResult) -> str:

@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from crawlers.dedup.rule import DedupRule
 from crawlers.jobs import CrawlLimits
-from crawlers.sources import Source
+from crawlers.registry import Source
 from labeling.sources import LabelSource
 from labeling.styles import FASHION_STYLES
 from modeling.architectures import ARCHITECTURES
@@ -70,6 +70,18 @@ class WindowSettings(Section):
         return self
 
 
+class CrawlSettings(Section):
+    """How windows are crawled, and when a crawl looks wrong."""
+
+    refetch: bool = Field(default=False, description="fetch pictures again whose addresses are known")
+    most_failed: float = Field(
+        default=0.2, ge=0, le=1, description="share of a window's pictures that may fail before a check warns"
+    )
+    most_shrunk: float = Field(
+        default=0.2, ge=0, le=1, description="share of kept posts that a window may lose against its last crawl"
+    )
+
+
 class TaxonomySettings(Section):
     """The labels that experts may give."""
 
@@ -101,6 +113,7 @@ class Settings(BaseSettings):
     windows: WindowSettings = WindowSettings()
     sources: dict[str, Source] = Field(min_length=1, description="networks and archives to collect from, by name")
     limits: CrawlLimits = CrawlLimits()
+    crawl: CrawlSettings = CrawlSettings()
     deduplication: DedupRule = DedupRule()
     taxonomy: TaxonomySettings = TaxonomySettings()
     labels: LabelSource

@@ -29,6 +29,7 @@ TABLES = {
             "posts", crawl.POSTS, "a post of the crawl window under one of the hashtags, kept or left out with a reason"
         ),
         Table("images", crawl.IMAGES, "a picture of a kept post, downloaded or failed with a reason"),
+        Table("deleted_posts", crawl.DELETED_POSTS, "a post that an earlier crawl of the window met, and that is gone"),
         Table("crawl_counts", crawl.CRAWL_COUNTS, "how often an outcome was met in a crawl window"),
         Table("image_hashes", crawl.IMAGE_HASHES, "the perceptual hashes of an image of a crawl window"),
         Table("unique_images", crawl.UNIQUE_IMAGES, "an image, kept as canonical or set aside with the reason"),

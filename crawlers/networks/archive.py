@@ -1,58 +1,90 @@
 """Archives: a folder of pictures with a CSV or Parquet table of posts. Nothing is asked over the network."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, time
 from pathlib import Path
 
 from crawlers.errors import CrawlError
-from crawlers.harvest import Harvest
+from crawlers.filters import NOT_IN_TABLE, drop_reason
 from crawlers.identity import author_hmac, key_from_env, names_handle
 from crawlers.images import ImageRefusedError, keep_image
 from crawlers.jobs import CrawlJob, CrawlLimits, Progress
+from crawlers.journal import Journal, PageWriter
 from crawlers.networks.archive_rows import ArchiveRow, read_rows
 from crawlers.posts import ImageResult, MediaItem, Post
 from crawlers.sources import ArchiveSource, fold_hashtags
-from crawlers.storage import ImageStore
+from crawlers.storage import ImageStore, incoming_folder
 
 _DECODERS = 2  # threads
 
 
 def crawl_archive(
-    source: ArchiveSource, job: CrawlJob, environment: Mapping[str, str], progress: Progress | None = None
-) -> Harvest:
-    """Read an archive's posts of one window; validate and keep their pictures.
+    source: ArchiveSource,
+    number: int,
+    job: CrawlJob,
+    journal: Journal,
+    environment: Mapping[str, str],
+    progress: Progress | None = None,
+) -> None:
+    """Read an archive's posts of one window into the journal; validate and keep their pictures.
 
     Rows with the same post_id are one post with several pictures; a row without one is a post of its own, named after
     its picture. A picture that is listed twice stays with its first row.
 
     Args:
         source: the settings.
+        number: of the source, in the order of the job.
         job: window, limits, and where the pictures go.
+        journal: where posts and pictures are noted.
         environment: where the key for authors' handles comes from, if the posts file has any.
-        progress: called with (posts seen, pictures dealt with).
+        progress: called with what counts posts and pictures.
 
     Raises:
         CrawlError: if the folder or the posts file cannot be read, or the file has no column ``image``.
     """
     if not source.folder.is_dir():
         raise CrawlError(f"source {source.name}: folder {source.folder} does not exist or is no folder")
-    harvest = Harvest(source.name, job.window)
     rows = read_rows(source)
     key = key_from_env(environment) if any(row.author for row in rows) else None
-    wanted: list[tuple[str, MediaItem, ArchiveRow]] = []
-    for post_id, group in _by_post(source, rows).items():
-        created_at = next((row.created_at for row in group if row.created_at is not None), None)
-        if created_at is None and not _undated_belong(source, job):
-            harvest.count("post", "outside_window")
-            continue
-        pictures = [row for row in group if row.image is not None]
-        post = _post(source, post_id, group, pictures, created_at, key)
-        problem = next((row.problem for row in group if row.problem is not None), None)
-        if harvest.admit(post, problem):
-            wanted += [(post_id, media, row) for media, row in zip(post.media, pictures, strict=True)]
-    _fetch_all(source.folder, wanted, job, harvest, progress)
-    return harvest
+    with journal.archive(number) as writer:
+        wanted: list[tuple[str, ArchiveRow]] = []
+        for post_id, group in _by_post(source, rows).items():
+            wanted += _admit(source, post_id, group, job, writer, key, journal.began)
+        _fetch_all(source.folder, wanted, job, writer, lambda: progress(journal.progress) if progress else None)
+
+
+def _admit(
+    source: ArchiveSource,
+    post_id: str,
+    rows: list[ArchiveRow],
+    job: CrawlJob,
+    writer: PageWriter,
+    key: bytes | None,
+    crawled_at: datetime,
+) -> list[tuple[str, ArchiveRow]]:
+    """Take in a post; return the keys of its pictures with their rows."""
+    writer.count("seen", "post")
+    created_at = next((row.created_at for row in rows if row.created_at is not None), None)
+    if created_at is None and not _undated_belong(source, job):
+        writer.count("post", "outside_window")
+        return []
+    pictures = [row for row in rows if row.image is not None]
+    post = _post(source, post_id, rows, pictures, created_at, key)
+    problem = next((row.problem for row in rows if row.problem is not None), None)
+    reason = problem or drop_reason(post, job.window, None, include_sensitive=True)
+    if reason in NOT_IN_TABLE:
+        writer.count("post", reason)
+        return []
+    writer.add_post(post, post.to_row(window=job.window.key, reason=reason, matched=(), crawled_at=crawled_at))
+    if reason is not None:
+        return []
+    wanted = []
+    for media, row in zip(post.media, pictures, strict=True):
+        address = f"{post_id} {media.index}"  # the same path in two rows is two pictures: the second names the first
+        writer.add_picture(post_id, media, "", address=address)
+        wanted.append((address, row))
+    return wanted
 
 
 def _by_post(source: ArchiveSource, rows: list[ArchiveRow]) -> dict[str, list[ArchiveRow]]:
@@ -93,22 +125,20 @@ def _post(
 
 def _fetch_all(
     folder: Path,
-    wanted: list[tuple[str, MediaItem, ArchiveRow]],
+    wanted: list[tuple[str, ArchiveRow]],
     job: CrawlJob,
-    harvest: Harvest,
-    progress: Progress | None,
+    writer: PageWriter,
+    report: Callable[[], None],
 ) -> None:
-    store = ImageStore(job.images)
+    with incoming_folder(job.images, job.window.key) as incoming, ThreadPoolExecutor(_DECODERS) as decoders:
+        store = ImageStore(job.images, incoming)
 
-    def fetch(item: tuple[str, MediaItem, ArchiveRow]) -> ImageResult:
-        return fetch_file(folder, item[2], job.limits, store)
+        def fetch(item: tuple[str, ArchiveRow]) -> ImageResult:
+            return fetch_file(folder, item[1], job.limits, store)
 
-    with ThreadPoolExecutor(_DECODERS) as decoders:
-        results = zip(wanted, decoders.map(fetch, wanted), strict=True)
-        for done, ((post_id, media, _), result) in enumerate(results, start=1):
-            harvest.add_image(post_id, media, result)
-            if progress is not None:
-                progress(harvest.posts_seen, done)
+        for (address, _), result in zip(wanted, decoders.map(fetch, wanted), strict=True):
+            writer.settle(address, result)
+            report()
 
 
 def fetch_file(folder: Path, row: ArchiveRow, limits: CrawlLimits, store: ImageStore) -> ImageResult:

@@ -12,10 +12,12 @@ from pathlib import Path
 from rich.console import Console
 
 from crawlers.errors import CrawlError
-from crawlers.identity import key_from_env
-from crawlers.sources import ArchiveSource, MastodonSource
+from crawlers.networks.base import Surroundings
+from crawlers.registry import NETWORKS
+from crawlers.sources import ArchiveSource, NetworkSource
 from modeling.errors import ModelingError
 from modeling.word_vectors import word_vectors
+from pipeline.partitions import crawl_window
 from pipeline.settings import Settings, SettingsError, load_settings
 from pipeline.storage import Storage
 
@@ -73,14 +75,9 @@ def _inputs(settings: Settings) -> Iterator[Finding]:
                 yield Finding(
                     f"source {name}", path.exists(), f"{kind} {path}" + ("" if path.exists() else " does not exist")
                 )
-        elif isinstance(source, MastodonSource):
-            yield _server(name, source)
-    if any(isinstance(source, MastodonSource) for source in settings.sources.values()):
-        try:
-            key_from_env(os.environ)
-            yield Finding("HMAC key", True, "STYLEGRAPH_HMAC_KEY is set")
-        except CrawlError as error:
-            yield Finding("HMAC key", False, str(error))
+        elif isinstance(source, NetworkSource):
+            yield from _secrets(name, source, settings)
+            yield from (_server(name, address) for address in source.addresses)
     path = settings.labels.path
     yield Finding("labels", path.exists(), str(path) + ("" if path.exists() else " does not exist; set labels.path"))
     weights = settings.backbone.weights_path
@@ -100,18 +97,27 @@ def _data_location(settings: Settings) -> Finding:
     return Finding("data", free > LEAST_FREE, f"{settings.data.location}, {free / 1e9:.0f} GB free")
 
 
-def _server(name: str, source: MastodonSource) -> Finding:
+def _secrets(name: str, source: NetworkSource, settings: Settings) -> Iterator[Finding]:
+    """Build the source's network, which needs the key for handles and the source's tokens."""
+    window = crawl_window(settings.windows, settings.windows.start.isoformat())
+    try:
+        NETWORKS[type(source)](source, Surroundings(os.environ, window))
+        yield Finding(f"source {name}", True, "its key and tokens are set in the environment")
+    except CrawlError as error:
+        yield Finding(f"source {name}", False, str(error))
+
+
+def _server(name: str, address: str) -> Finding:
     import urllib.error
     import urllib.request
 
-    address = f"{source.server}/api/v2/instance"
-    try:
-        with urllib.request.urlopen(address, timeout=10) as answer:  # noqa: S310 - http(s), checked by the settings
-            return Finding(f"source {name}", True, f"{source.server} answers ({answer.status})")
+    try:  # robots.txt is the one address that every server lets a crawler ask for
+        with urllib.request.urlopen(f"{address}/robots.txt", timeout=10) as answer:  # noqa: S310 - http(s), checked
+            return Finding(f"source {name}", True, f"{address} answers ({answer.status})")
     except urllib.error.HTTPError as error:
-        return Finding(f"source {name}", True, f"{source.server} answers ({error.code})")
+        return Finding(f"source {name}", True, f"{address} answers ({error.code})")
     except OSError as error:
-        return Finding(f"source {name}", False, f"{source.server} does not answer ({error})")
+        return Finding(f"source {name}", False, f"{address} does not answer ({error})")
 
 
 def _vectors(settings: Settings) -> Finding:

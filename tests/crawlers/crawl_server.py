@@ -3,10 +3,13 @@
 import io
 import json
 import os
-import subprocess
+import socket
+import struct
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,6 +20,8 @@ from urllib.parse import parse_qsl, urlsplit
 import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image
+
+from tests.crawlers.crawl_forks import forks, log_of
 
 KEY = "00112233445566778899aabbccddeeff"
 TIMES = {"crawled_at", "fetched_at"}
@@ -29,6 +34,9 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
     length: int | None = None  # stated in the header; -1 for a body that ends with the connection
     seconds: float = 0.0  # between the body's first and last half
+    silent: float = 0.0  # seconds before anything is answered
+    reset: bool = False  # the connection is reset instead
+    endless: bool = False  # the body is repeated until the client has enough
 
 
 @dataclass
@@ -36,6 +44,7 @@ class Asked:
     path: str
     query: Mapping[str, str]
     headers: Mapping[str, str]
+    moment: float = field(default_factory=time.monotonic)
 
 
 Route = Answer | Callable[[Asked], Answer]
@@ -54,11 +63,16 @@ class _Handler(BaseHTTPRequestHandler):
         asked = Asked(parts.path, dict(parse_qsl(parts.query)), {k.lower(): v for k, v in self.headers.items()})
         self.server.asked.append(asked)
         route = self.server.routes.get(parts.path, Answer(status=404))
-        answer = route(asked) if callable(route) else route
+        answer = self.server.fault(asked) or (route(asked) if callable(route) else route)
+        if self.server.stopping.wait(answer.silent + self.server.pace) or answer.reset:
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            os.close(self.connection.detach())  # without a word: closing it in the usual way would say good-bye
+            self.close_connection = True
+            return
         self.send_response(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name, value)
-        if answer.length == -1:
+        if answer.length == -1 or answer.endless:
             self.send_header("Connection", "close")
             self.close_connection = True
         else:
@@ -71,6 +85,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.stopping.wait(answer.seconds)
         try:
             self.wfile.write(answer.body[half:])
+            while answer.endless and not self.server.stopping.is_set():
+                self.wfile.write(answer.body)
             self.wfile.flush()
         except OSError:
             self.close_connection = True
@@ -85,14 +101,28 @@ class LocalServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.routes: dict[str, Route] = {}
         self.asked: list[Asked] = []
+        self.fault: Callable[[Asked], Answer | None] = lambda _: None  # instead of a route's answer
+        self.pace = 0.0  # seconds before each answer
         self.stopping = threading.Event()
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
 
+    @property
+    def name(self) -> str:
+        return f"127.0.0.1:{self.server_port}"
+
     def paths(self) -> list[str]:
         return [asked.path for asked in self.asked]
+
+    def times(self) -> dict[str, int]:
+        """How often each path was asked for."""
+        return Counter(self.paths())
+
+    def forget(self) -> None:
+        """Forget what was asked so far."""
+        self.asked.clear()
 
     def handle_error(self, *_: Any) -> None:
         """Connections that a client breaks off are no news."""
@@ -159,13 +189,26 @@ def mastodon(server: LocalServer, **changes: Any) -> dict[str, Any]:
 
 @dataclass
 class Crawled:
+    """How a crawl ended; its tables as they were then, also when a later crawl has replaced them."""
+
     code: int
     log: str
     folder: Path
+    out: Path
+    found: Mapping[str, list[dict[str, Any]]]
 
-    def rows(self, table: str) -> list[dict[str, Any]]:
-        rows = pq.read_table(self.folder / "out" / f"{table}.parquet").to_pylist()
-        return [{k: v for k, v in row.items() if k not in TIMES} for row in rows]
+    def rows(self, table: str, without: Collection[str] = TIMES) -> list[dict[str, Any]]:
+        return [{k: v for k, v in row.items() if k not in without} for row in self.found[table]]
+
+    def tables(self) -> dict[str, list[dict[str, Any]]]:
+        """What is the same in any crawl that meets the same posts and pictures, however often it had to ask."""
+        without = TIMES | {"attempts"}
+        counts = [row for row in self.rows("counts") if row["what"] in ("seen", "post", "image", "bytes")]
+        return {"posts": self.rows("posts"), "images": self.rows("images", without), "counts": counts}
+
+    def ids(self) -> list[str]:
+        """Post ids without the name of the network."""
+        return [row["post_id"].partition(":")[2] for row in self.rows("posts")]
 
     def images(self) -> dict[str, dict[str, Any]]:
         """Rows of the images table by the last part of their address."""
@@ -199,6 +242,14 @@ def environment(**changes: str) -> dict[str, str]:
 
 
 def run_crawl(folder: Path, *sources: dict[str, Any], env: Mapping[str, str] = {}, **changes: Any) -> Crawled:
+    folder.mkdir(exist_ok=True)
     job = write_job(folder, *sources, **changes)
-    done = subprocess.run(command(job), env=environment(**env), capture_output=True, text=True, timeout=120)
-    return Crawled(done.returncode, done.stderr + done.stdout, folder)
+    code = forks().wait(forks().start(job, environment(**env)))
+    return crawled(code, job, changes.get("out"))
+
+
+def crawled(code: int, job: Path, out: str | None = None) -> Crawled:
+    """Gather what a crawl that has ended left."""
+    tables = Path(out) if out else job.parent / "out"
+    found = {path.stem: pq.read_table(path).to_pylist() for path in tables.glob("*.parquet")}
+    return Crawled(code, log_of(job).read_text(), job.parent, tables, found)

@@ -140,7 +140,7 @@ def test_each_post_belongs_to_one_window(tmp_path: Path) -> None:
     assert sorted(reasons(dated[0]["posts"])) == ["first.jpg"]
     assert sorted(reasons(dated[1]["posts"])) == ["edge.jpg", "undated.jpg"]
     counts = {(row["what"], row["outcome"]): row["count"] for row in first["counts"]}
-    assert counts == {("image", "ok"): 2, ("post", "kept"): 2, ("post", "outside_window"): 2}
+    assert counts == {("image", "ok"): 2, ("post", "kept"): 2, ("post", "outside_window"): 2, ("seen", "post"): 4}
 
 
 def test_bad_rows_carry_their_reason_and_the_rest_goes_on(tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ def test_a_missing_folder_file_or_key_is_named(tmp_path: Path) -> None:
 def test_a_window_without_posts_has_empty_tables(tmp_path: Path) -> None:
     tables = run(tmp_path, archive(tmp_path, [{"image": "a.jpg", "created_at": "2001-01-01"}]))
     assert tables["posts"] == tables["images"] == []
-    assert [row["outcome"] for row in tables["counts"]] == ["outside_window"]
+    assert [(row["what"], row["outcome"]) for row in tables["counts"]] == [("post", "outside_window"), ("seen", "post")]
 
 
 def test_a_crawl_started_by_dagster_reports_its_lines_and_counts(tmp_path: Path) -> None:

@@ -1,3 +1,5 @@
+import contextlib
+import hashlib
 import io
 import struct
 import subprocess
@@ -8,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from PIL import Image
 
 from crawlers.images import ImageRefusedError, inspect_image, keep_image
 from crawlers.jobs import CrawlLimits
-from crawlers.storage import ImageStore, write_bytes, write_table
+from crawlers.storage import ImageStore, incoming_folder, remove_leftovers, replacing, write_bytes
 
 LIMITS = CrawlLimits()
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 255, (60, 40, 3), dtype=np.uint8))
@@ -39,7 +40,7 @@ def png_header(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + pixels + chunk(b"IEND", b"")
 
 
-def refusal(data: bytes, limits: CrawlLimits = LIMITS) -> str:
+def refusal(data: bytes | Path, limits: CrawlLimits = LIMITS) -> str:
     with pytest.raises(ImageRefusedError) as caught:
         inspect_image(data, limits)
     assert "\n" not in str(caught.value)
@@ -117,19 +118,72 @@ def test_original_bytes_are_kept_under_their_hash_and_bad_ones_not_at_all(tmp_pa
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [store.path(facts.image_id)]
 
 
+def test_a_picture_in_a_file_is_inspected_and_moved_into_the_store(tmp_path: Path) -> None:
+    data = encoded("PNG")
+    sha256 = hashlib.sha256(data).hexdigest()
+    store = ImageStore(tmp_path / "images")
+    for _ in range(2):  # the second time it is there already
+        part = tmp_path / "1.part"
+        part.write_bytes(data)
+        assert inspect_image(part, LIMITS) == ("PNG", 40, 60)
+        facts = keep_image(part, LIMITS, store, sha256)
+        assert (facts.image_id, facts.bytes) == (sha256, len(data))
+        assert store.path(sha256).read_bytes() == data
+    with pytest.raises(ValueError, match="sha256 of a file must be given"):
+        keep_image(part, LIMITS, store)
+    part.write_bytes(data[:-200])
+    with pytest.raises(ImageRefusedError) as caught:
+        keep_image(part, LIMITS, store, "ab" * 32)
+    assert caught.value.reason == "truncated"
+    part.write_bytes(data)
+    assert refusal(part, CrawlLimits(max_bytes=len(data) - 1)) == "too_large"
+    assert [path for path in (tmp_path / "images").rglob("*") if path.is_file()] == [store.path(sha256)]
+
+
+def test_a_file_of_another_size_in_the_store_is_written_anew(tmp_path: Path) -> None:
+    store = ImageStore(tmp_path)
+    image_id = store.put(b"whole")
+    store.path(image_id).write_bytes(b"cut")
+    assert not store.holds(image_id, 5)
+    store.put(b"whole")
+    assert store.holds(image_id, 5)
+    assert store.path(image_id).read_bytes() == b"whole"
+
+
+def test_files_on_their_way_lie_in_a_folder_of_their_window_which_goes_with_the_crawl(tmp_path: Path) -> None:
+    with incoming_folder(tmp_path, "w") as folder:
+        (folder / "1.part").touch()
+        assert folder.name.startswith(".incoming-")
+        with incoming_folder(tmp_path, "v") as other:
+            assert other != folder
+        assert ImageStore(tmp_path, folder).put(b"x") == hashlib.sha256(b"x").hexdigest()
+        assert [path.name for path in folder.iterdir()] == ["1.part"]
+    folder.mkdir()
+    (folder / "2.part").touch()  # as after a kill
+    with incoming_folder(tmp_path, "w") as again:
+        assert list(again.iterdir()) == []
+    assert not any(path.name.startswith(".") for path in tmp_path.iterdir())
+
+
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
-    path = tmp_path / "table.parquet"
-    schema = pa.schema([pa.field("a", pa.int64(), nullable=False)])
-    write_table(path, pa.table({"a": [1]}, schema=schema), schema)
-    before = path.read_bytes()
-    with pytest.raises(ValueError, match="schema is not the expected one"):
-        write_table(path, pa.table({"b": [1]}), schema)
-    with pytest.raises(ValueError, match="column a has empty values"):
-        write_table(path, pa.table({"a": [None]}, schema=schema), schema)
+    path = tmp_path / "deeper" / "table.parquet"
+    write_bytes(path, b"old")
     with pytest.raises(TypeError):
         write_bytes(path, "text")  # type: ignore[arg-type]
-    assert path.read_bytes() == before
-    assert list(tmp_path.iterdir()) == [path]
+    with contextlib.suppress(KeyError), replacing(path) as temporary:
+        temporary.write_bytes(b"half")
+        raise KeyError
+    assert path.read_bytes() == b"old"
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_what_a_killed_process_left_beside_a_file_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    names = (".posts.parquet-abc.part", ".images.parquet-abc.part", "posts.parquet", ".posts.parquet-abc")
+    for name in names:
+        (tmp_path / name).touch()
+    remove_leftovers(tmp_path / "posts.parquet")
+    assert {path.name for path in tmp_path.iterdir()} == set(names[1:])
 
 
 def test_a_process_killed_while_writing_leaves_the_old_file_or_the_new_one(tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
+import asyncio
+import socket
+import time
 from datetime import UTC, datetime
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
+from aiohttp.abc import AbstractResolver, ResolveResult
+from scrapy import Request
 
-from crawlers.addresses import PublicAddressResolver, is_public, url_refusal
-from crawlers.politeness import pause_wanted, user_agent
+from crawlers.addresses import ForbiddenAddressError, PublicResolver, is_public, url_refusal
+from crawlers.politeness import HostClock, Trail, pause_wanted, user_agent
 
 NOW = datetime(2019, 7, 3, 12, 0, 0, tzinfo=UTC)
 
@@ -99,39 +102,75 @@ def test_addresses_are_looked_at_before_anything_is_asked(url: str, reason: str 
     assert (refusal and refusal[0]) == reason
 
 
-class _Names:
-    """A resolver that knows one name, with a public and a private address."""
+class _Names(AbstractResolver):
+    """Knows the addresses of any name."""
 
-    def resolveHostName(self, receiver: Any, *_: Any) -> None:  # noqa: N802
-        receiver.resolutionBegan(None)
-        for host in ("10.0.0.1", "8.8.8.8"):
-            receiver.addressResolved(SimpleNamespace(host=host))
-        receiver.resolutionComplete()
+    def __init__(self, *hosts: str) -> None:
+        self.hosts, self.closed = hosts, False
 
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        return [
+            ResolveResult(hostname=host, host=address, port=port, family=family, proto=0, flags=0)
+            for address in self.hosts
+        ]
 
-class _Receiver:
-    def __init__(self) -> None:
-        self.hosts: list[str] = []
-        self.complete = False
-
-    def resolutionBegan(self, _: Any) -> None:  # noqa: N802
-        pass
-
-    def addressResolved(self, address: Any) -> None:  # noqa: N802
-        self.hosts.append(address.host)
-
-    def resolutionComplete(self) -> None:  # noqa: N802
-        self.complete = True
+    async def close(self) -> None:
+        self.closed = True
 
 
-@pytest.mark.parametrize(
-    ("name", "hosts"), [("Mixed.example.", ["8.8.8.8"]), ("inside.example", ["10.0.0.1", "8.8.8.8"])]
-)
-def test_only_public_addresses_of_a_name_are_connected_to(name: str, hosts: list[str]) -> None:
-    reactor = SimpleNamespace(nameResolver=_Names())
-    resolver = PublicAddressResolver(reactor, frozenset({"inside.example"}))
-    receiver: Any = _Receiver()
-    resolver.resolveHostName(receiver, name)
-    assert receiver.hosts == hosts
-    assert receiver.complete
-    assert resolver.refused == ({} if name.startswith("inside") else {"mixed.example": "10.0.0.1"})
+def resolved(name: str, *hosts: str) -> list[str]:
+    async def resolve() -> list[str]:
+        names = _Names(*hosts)
+        resolver = PublicResolver(frozenset({"inside.example"}), names)
+        found = await resolver.resolve(name, 80)
+        await resolver.close()
+        assert names.closed
+        return [entry["host"] for entry in found]
+
+    return asyncio.run(resolve())
+
+
+def test_only_public_addresses_of_a_name_are_connected_to() -> None:
+    assert resolved("Mixed.example.", "10.0.0.1", "8.8.8.8") == ["8.8.8.8"]
+    assert resolved("Inside.example.", "10.0.0.1", "8.8.8.8") == ["10.0.0.1", "8.8.8.8"]
+    assert resolved("none.example") == []
+    with pytest.raises(ForbiddenAddressError, match=r"inward.example has the address 10\.0\.0\.1, which is not public"):
+        resolved("inward.example", "10.0.0.1", "::1")
+
+
+def test_a_server_is_asked_at_its_pace_and_left_alone_while_it_rests() -> None:
+    async def turns() -> tuple[list[float], frozenset[str], frozenset[str]]:
+        clock, moments = HostClock(), []
+        began = time.monotonic()
+        for _ in range(3):
+            await clock.turn("a.example", 0.1)
+            moments.append(time.monotonic() - began)
+        clock.slow_down("b.example", 0.15)  # a pace of robots.txt is kept, also if the settings allow a faster one
+        for _ in range(2):
+            await clock.turn("b.example", 0.0)
+        moments.append(time.monotonic() - began)
+        clock.leave_alone("c.example", 60)
+        clock.leave_alone("c.example", 1)  # a shorter pause does not shorten a longer one
+        clock.leave_alone("d.example", 0.2)
+        before = clock.resting()
+        await clock.turn("d.example", 0.0)
+        moments.append(time.monotonic() - began)
+        return moments, before, clock.resting(55)
+
+    moments, resting, long = asyncio.run(turns())
+    assert moments[0] < 0.1 <= moments[1] < 0.2 <= moments[2]
+    assert moments[3] >= moments[2] + 0.15
+    assert moments[4] >= moments[3] + 0.2
+    assert resting == long == {"c.example"}
+
+
+def test_a_redirect_is_part_of_a_try() -> None:
+    request = Request("https://a.example/")
+    trail = Trail.of(request)
+    for redirects in (0, 1, 1, 2):
+        trail.follow(redirects)
+        trail.note("http_302")
+    assert trail.attempts == 2
+    assert Trail.of(request.replace(url="https://b.example/")) is trail

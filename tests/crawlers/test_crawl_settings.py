@@ -12,8 +12,10 @@ from pydantic import TypeAdapter, ValidationError
 from crawlers.errors import CrawlError
 from crawlers.identity import author_hmac, key_from_env
 from crawlers.jobs import CrawlJob
+from crawlers.networks.mastodon import MastodonSource
+from crawlers.registry import Source
 from crawlers.run import main
-from crawlers.sources import ArchiveSource, MastodonSource, Source, fold_hashtag, fold_hashtags
+from crawlers.sources import ArchiveSource, fold_hashtag, fold_hashtags, server_name
 from crawlers.windows import CrawlWindow
 
 KEY = b"sixteen bytes ok"
@@ -58,11 +60,12 @@ def test_a_window_that_makes_no_sense_is_refused(start: datetime, end: datetime,
         ({"hashtags": ["two words"]}, "write one word"),
         ({"hashtags": ["#"]}, "is not a hashtag"),
         ({"allow_hosts": ["http://127.0.0.1"]}, "without port"),
-        ({"page_size": 41}, "less than or equal to 40"),
+        ({"page_size": 81}, "less than or equal to 80"),
         ({"contact": "a b"}, "contact"),
         ({"name": "../x"}, "name"),
         ({"server": "http://sns.example", "token_env": "T"}, "only sent over https"),
-        ({"servers": ["x"]}, "Extra inputs"),
+        ({"servers": ["x"]}, "write it like https://"),
+        ({"tokens": "x"}, "Extra inputs"),
     ],
 )
 def test_a_wrong_setting_is_refused_with_what_is_allowed(changes: dict[str, Any], words: str) -> None:
@@ -77,7 +80,7 @@ def test_sources_are_told_apart_by_their_kind() -> None:
         {"kind": "archive", "name": "a", "folder": "x", "posts": "x.csv", "undated": "2019-07-01"}
     )
     assert archive == ArchiveSource(name="a", folder=Path("x"), posts=Path("x.csv"), undated=date(2019, 7, 1))
-    with pytest.raises(ValidationError, match="'mastodon', 'archive'"):
+    with pytest.raises(ValidationError, match="'mastodon', 'bluesky', 'flickr', 'misskey', 'archive'"):
         adapter.validate_python({"kind": "telegraph", "name": "a"})
 
 
@@ -86,6 +89,34 @@ def test_settings_keep_hashtags_folded_and_survive_json() -> None:
     assert source.hashtags == ("fashion", "ootd")
     assert source.server == "https://sns.example"
     assert MastodonSource.model_validate_json(source.model_dump_json()) == source
+
+
+def test_a_server_is_named_by_its_host_and_an_unusual_port() -> None:
+    assert server_name("https://SNS.example:443/x") == server_name("http://sns.example:80") == "sns.example"
+    assert server_name("http://sns.example:443") == "sns.example:443"
+
+
+def test_a_crawl_is_another_one_if_what_is_crawled_differs_and_not_where_it_is_kept() -> None:
+    first = CrawlJob.model_validate(job())
+    for other in ({"out": "else"}, {"images": "else"}, {"state": "s"}, {"previous": "p"}, {"known": ["k"]}):
+        assert CrawlJob.model_validate(job(**other)).fingerprint() == first.fingerprint()
+    window = {"key": "w", "start": "2019-07-01T00:00:00Z", "end": "2019-07-09T00:00:00Z"}
+    archive = {"kind": "archive", "name": "a", "folder": "x", "posts": "y.csv"}
+    for other in (
+        {"window": window},
+        {"sources": [archive]},
+        {"limits": {"max_bytes": 1}},
+        {"refetch": True},
+        {"first_window": True},
+    ):
+        assert CrawlJob.model_validate(job(**other)).fingerprint() != first.fingerprint()
+
+
+def test_the_state_lies_beside_the_pictures_and_earlier_tables_where_the_new_ones_go() -> None:
+    plain = CrawlJob.model_validate(job(images="data/pictures", out="data/tables"))
+    assert (plain.state_folder, plain.previous_folder) == (Path("data/pictures.state"), Path("data/tables"))
+    told = CrawlJob.model_validate(job(state="state", previous="before"))
+    assert (told.state_folder, told.previous_folder) == (Path("state"), Path("before"))
 
 
 @settings(deadline=None)

@@ -1,12 +1,42 @@
-"""A shortened demo, run once."""
+"""Servers that the tests of a session share, and a shortened demo, run once."""
 
 import os
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
+from tests.integration import atproto_server, mastodon_mock_server
+from tests.integration.atproto_server import AtprotoServer
 from tests.integration.finished_demo import FinishedDemo
+from tests.integration.mastodon_mock_server import MastodonMock
+
+
+@pytest.fixture(scope="session")
+def atproto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AtprotoServer]:
+    """An AT Protocol server without rate limits. Each test plants accounts of its own and posts with its own hashtags.
+
+    A test that uses it may have to wait for the installation; see atproto_server.INSTALL_SECONDS.
+    """
+    with atproto_server.start(tmp_path_factory.mktemp("atproto")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def mocks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[MastodonMock, MastodonMock]]:
+    """Two servers with the Mastodon API. Each test plants posts with its own hashtags."""
+    with socket.socket() as first, socket.socket() as second:
+        for free in (first, second):
+            free.bind(("127.0.0.1", 0))
+        ports = [free.getsockname()[1] for free in (first, second)]
+    folder = tmp_path_factory.mktemp("mocks")
+    with (
+        mastodon_mock_server.start(folder / "one", ports[0]) as one,
+        mastodon_mock_server.start(folder / "two", ports[1]) as two,
+    ):
+        yield one, two
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """The Dagster UI on the demo's instance, in a real browser."""
 
+import itertools
 import os
 import signal
 import socket
@@ -89,3 +90,52 @@ def test_a_window_is_crawled_again_from_the_ui(page: Page, address: str) -> None
         time.sleep(1)
     assert latest["runId"] != before
     assert latest["status"] == "SUCCESS"
+
+
+BACKFILL = """
+mutation ($keys: [String!]!, $assets: [AssetKeyInput!]!) {
+  launchPartitionBackfill(backfillParams: {partitionNames: $keys, assetSelection: $assets}) {
+    __typename
+    ... on LaunchBackfillSuccess { backfillId }
+    ... on PythonError { message }
+  }
+}
+"""
+RUNS = """
+query ($tags: [ExecutionTag!]!) {
+  runsOrError(filter: {tags: $tags}) { ... on Runs { results { status tags { key value } stats {
+    ... on RunStatsSnapshot { startTime endTime } } } } }
+}
+"""
+STEPS = """
+query ($tags: [ExecutionTag!]!) {
+  runsOrError(filter: {tags: $tags}) { ... on Runs { results { stepStats { stepKey startTime endTime } } } }
+}
+"""
+
+
+def test_a_backfill_crawls_its_windows_one_after_the_other(address: str) -> None:
+    keys = ["2019-07-01", "2019-07-15", "2019-08-05"]
+    assets = [{"path": [name]} for name in ("posts", "images", "deleted_posts", "crawl_counts")]
+    launched = graphql(address, BACKFILL, keys=keys, assets=assets)["launchPartitionBackfill"]
+    assert launched["__typename"] == "LaunchBackfillSuccess", launched
+    tags = [{"key": "dagster/backfill", "value": launched["backfillId"]}]
+    runs: list[dict] = []
+    for _ in range(240):
+        runs = graphql(address, RUNS, tags=tags)["runsOrError"]["results"]
+        if len(runs) == len(keys) and all(run["status"] in {"SUCCESS", "FAILURE"} for run in runs):
+            break
+        time.sleep(1)
+    assert [run["status"] for run in runs] == ["SUCCESS"] * len(keys)
+    partitions = {tag["value"] for run in runs for tag in run["tags"] if tag["key"] == "dagster/partition"}
+    assert partitions == set(keys)
+    steps = [step for run in graphql(address, STEPS, tags=tags)["runsOrError"]["results"] for step in run["stepStats"]]
+    spans = sorted((step["startTime"], step["endTime"]) for step in steps if step["stepKey"] == "crawl")
+    assert len(spans) == len(keys)
+    assert all(ended <= begins for (_, ended), (begins, _) in itertools.pairwise(spans))
+
+
+def test_a_window_shows_its_checks(page: Page, address: str) -> None:
+    page.goto(f"{address}/assets/posts?view=checks")
+    for name in ("window_complete", "window_not_empty", "window_not_shrunk"):
+        expect(page.get_by_text(name).first).to_be_visible()

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from crawlers.registry import NETWORKS
+from crawlers.sources import ArchiveSource
 from pipeline.settings import Settings, SettingsError, load_settings
 
 ROOT = Path(__file__).parent.parent.parent
@@ -67,7 +69,7 @@ def test_paths_are_relative_to_the_file(load, tmp_path: Path) -> None:
         ("[label_sets.'a/b']\ntop = 5", r"label_sets\.a/b\.name: .*pattern"),
         ("[graph]\ntau = 1.5", r"graph\.tau: .*less than or equal to 1 \(got 1\.5\)"),
         ("[taxonomy]\nlabels = ['a', 'A']", r"taxonomy\.labels: labels must be different.*twice: a"),
-        ("[sources.x]\nkind = 'instagram'", r"sources\.x: .*'mastodon', 'archive'"),
+        ("[sources.x]\nkind = 'instagram'", r"sources\.x: .*'mastodon', 'bluesky', 'flickr', 'misskey', 'archive'"),
         ("[sources.x]\nkind = 'mastodon'\nserver = 'https://s.example'", r"sources\.x\.hashtags: this key is needed"),
         (
             "[sources.x]\nkind = 'archive'\nfolder='f'\nposts='p'\nhashtags=['a']",
@@ -146,4 +148,16 @@ def test_the_projects_file_explains_every_key_and_is_valid() -> None:
         for entry in entries:
             if isinstance(entry, BaseModel):
                 assert keys_of(entry) - written == set(), f"[{name}] in stylegraph.toml"
+    for kind in (*NETWORKS, ArchiveSource):
+        assert set(kind.model_fields) - {"name"} - written == set(), f"{kind.__name__} in stylegraph.toml"
     assert tomllib.loads(text)
+
+
+@pytest.mark.parametrize("kind", ["bluesky", "flickr", "misskey"])
+def test_the_sources_that_the_projects_file_shows_as_comments_are_valid(load, kind: str) -> None:
+    text = (ROOT / "stylegraph.toml").read_text(encoding="utf-8")
+    block = re.search(rf"^# (\[sources\.\w+\]\n# kind = \"{kind}\".*?)\n\n", text, flags=re.MULTILINE | re.DOTALL)
+    assert block is not None
+    lines = [line.removeprefix("# ") for line in block[1].splitlines()]
+    settings = load("\n".join(line for line in lines if re.match(r"\[|[a-z_]+ = ", line) and "accounts" not in line))
+    assert kind in {source.kind for source in settings.sources.values()}

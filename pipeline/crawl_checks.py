@@ -1,0 +1,89 @@
+"""Checks of a crawled window, made while it is crawled: what a person should look at before believing it."""
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+from dagster._utils.warnings import PreviewWarning  # not exported at the top
+
+from pipeline.settings import CrawlSettings
+
+_PASSING_HINT = "materialize the window again to try those once more"
+
+
+def crawl_check_specs(windows: dg.PartitionsDefinition) -> Sequence[dg.AssetCheckSpec]:
+    """Return the checks that each window goes through; one window's result does not hide another's."""
+    checks = (
+        ("window_complete", "posts", "Every server was read to the end."),
+        ("window_not_empty", "posts", "The window has posts whose pictures are wanted."),
+        ("window_not_shrunk", "posts", "The window kept about as many posts as in its last crawl."),
+        ("few_failures", "images", "Few of the window's pictures failed."),
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PreviewWarning)  # partitions of checks are new in Dagster
+        return [
+            dg.AssetCheckSpec(name, asset=asset, description=description, partitions_def=windows)
+            for name, asset, description in checks
+        ]
+
+
+def crawl_check_results(
+    settings: CrawlSettings, key: str, tables: Mapping[str, pa.Table], facts: Mapping[str, Any], before: int | None
+) -> Iterator[dg.AssetCheckResult]:
+    """Judge a window.
+
+    Args:
+        settings: from which share on a check warns.
+        key: of the window.
+        tables: the tables just written, by name.
+        facts: the crawl's own figures.
+        before: posts that the window's last crawl kept, None if this is its first.
+    """
+    kept, incomplete = int(facts["kept"]), list(facts["incomplete"])
+    yield dg.AssetCheckResult(
+        check_name="window_complete",
+        asset_key="posts",
+        passed=not incomplete,
+        description=f"{key}: every server was read to the end"
+        if not incomplete
+        else f"{key}: {incomplete[0]}; put that right and materialize the window again",
+        metadata={"failures": len(incomplete), "lines": incomplete},
+    )
+    yield dg.AssetCheckResult(
+        check_name="window_not_empty",
+        asset_key="posts",
+        passed=kept > 0,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{key}: {kept} posts kept" if kept else f"{key}: no post was kept: {_why_empty(tables['posts'])}",
+        metadata={"kept": kept},
+    )
+    shrunk = before is not None and kept < before * (1 - settings.most_shrunk)
+    yield dg.AssetCheckResult(
+        check_name="window_not_shrunk",
+        asset_key="posts",
+        passed=not shrunk,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{key}: {kept} posts kept, {'no crawl' if before is None else before} before"
+        + ("; look at deleted_posts and at crawl_counts" if shrunk else ""),
+        metadata={"kept": kept, "kept_before": before if before is not None else -1},
+    )
+    images = tables["images"]
+    failed = sum(status != "ok" for status in images.column("status").to_pylist())
+    share = failed / max(1, images.num_rows)
+    yield dg.AssetCheckResult(
+        check_name="few_failures",
+        asset_key="images",
+        passed=share <= settings.most_failed,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{key}: {failed} of {images.num_rows} pictures failed ({share:.1%})"
+        + (f"; {_PASSING_HINT}" if share > settings.most_failed else ""),
+        metadata={"failed": failed, "share": share},
+    )
+
+
+def _why_empty(posts: pa.Table) -> str:
+    if not posts.num_rows:
+        return "no post has one of the hashtags; look at crawl_counts"
+    return f"{posts.num_rows} posts were left out; look at their reasons"
