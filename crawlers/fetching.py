@@ -15,6 +15,7 @@ from scrapy.settings import Settings
 from twisted.internet.error import ReactorNotRestartable
 
 from crawlers.downloads import crawl_settings, process_settings
+from crawlers.errand import Errand, Interruption
 from crawlers.errors import CrawlError
 from crawlers.jobs import CrawlJob, Progress
 from crawlers.journal import Journal
@@ -24,7 +25,7 @@ from crawlers.outcome import earlier_rows
 from crawlers.politeness import HostClock
 from crawlers.registry import NETWORKS
 from crawlers.sources import NetworkSource
-from crawlers.spider import Errand, Interruption, TimelineSpider
+from crawlers.spider import TimelineSpider
 from crawlers.storage import ImageStore, incoming_folder
 from crawlers.tables import POSTS
 

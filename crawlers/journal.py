@@ -12,16 +12,16 @@ import json
 import os
 import sqlite3
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from crawlers.errors import CrawlError
 from crawlers.networks.base import Page
-from crawlers.posts import ImageResult, MediaItem, Post
+from crawlers.page_writer import PageWriter, count_in
+from crawlers.posts import ImageResult
 
 _QUEUE_BATCH = 200  # pictures taken from the file at a time
 _QUEUE_LIMIT = 2_000  # pictures that wait in memory while their servers rest
@@ -101,16 +101,6 @@ class PageFailure:
         return self.reason != "missing"
 
 
-def address_key(media: MediaItem, author: str | None = None) -> str:
-    """Return the key under which a picture's address is known.
-
-    That is the sha256 of the address that its row shows. Where that is not the one it is fetched from, the same address
-    stands for the pictures of several people, and ``author`` (their keyed hash) tells them apart.
-    """
-    whose = "" if media.fetch_url is None or author is None else f" {author}"
-    return hashlib.sha256(f"{media.url}{whose}".encode("utf-8", "replace")).hexdigest()
-
-
 class Journal:
     """The journal of one crawl. Sources are numbered in the order of the job."""
 
@@ -178,7 +168,7 @@ class Journal:
         return int(self._connection.execute(query, (source,)).fetchone()[0])
 
     @contextmanager
-    def page_read(self, source: int, number: int) -> Iterator["PageWriter"]:
+    def page_read(self, source: int, number: int) -> Iterator[PageWriter]:
         """Write what a page brought, as a whole or not at all; after an error it is still being asked for."""
         with self._writing() as connection:
             writer = PageWriter(connection, source, self._last_number)
@@ -197,7 +187,7 @@ class Journal:
                 "INSERT INTO failures VALUES (?, ?, ?, ?, ?)",
                 (failure.source, failure.server, failure.timeline, failure.reason, failure.detail),
             )
-            _count(connection, failure.source, Counter(("request", status) for status in statuses))
+            count_in(connection, failure.source, Counter(("request", status) for status in statuses))
         self._running[failure.source].discard(number)
 
     def note_failure(self, failure: PageFailure) -> None:
@@ -253,7 +243,7 @@ class Journal:
     # archives
 
     @contextmanager
-    def archive(self, source: int) -> Iterator["PageWriter"]:
+    def archive(self, source: int) -> Iterator[PageWriter]:
         """Write everything of an archive, which is read anew whenever the crawl is gone on with."""
         with self._writing() as connection:
             for table in ("posts", "pictures", "downloads", "counts"):
@@ -290,7 +280,7 @@ class Journal:
     def count(self, source: int, what: str, outcome: str, number: int = 1) -> None:
         """Count something."""
         with self._writing() as connection:
-            _count(connection, source, {(what, outcome): number})
+            count_in(connection, source, {(what, outcome): number})
 
     def counts(self) -> Iterator[tuple[int, str, str, int]]:
         """Return (source, what, outcome, number) of everything counted."""
@@ -321,88 +311,6 @@ class Journal:
         """Close and remove the file: the crawl's tables are written."""
         self._connection.close()
         _remove(self._path)
-
-
-class PageWriter:
-    """Writes what one page, or a whole archive, brought; also the network's memory (a ``Memory``)."""
-
-    def __init__(self, connection: sqlite3.Connection, source: int, last_number: int) -> None:
-        self._connection, self._source = connection, source
-        self.next_pages: list[Page] = []
-        self.last_number = last_number
-        self._counts: Counter[tuple[str, str]] = Counter()
-
-    def unseen(self, timeline: str, ids: Iterable[str]) -> list[str]:
-        """Note ids; return those that were not noted before, in order and without repeats."""
-        statement = "INSERT OR IGNORE INTO seen VALUES (?, ?, ?)"
-        return [id_ for id_ in ids if self._connection.execute(statement, (self._source, timeline, id_)).rowcount]
-
-    def recall(self, timeline: str) -> dict[str, Any]:
-        """Return what was last kept of a timeline, or an empty dict."""
-        query = "SELECT state FROM memory WHERE source = ? AND timeline = ?"
-        row = self._connection.execute(query, (self._source, timeline)).fetchone()
-        return dict(json.loads(row[0])) if row else {}
-
-    def keep(self, timeline: str, state: Mapping[str, Any]) -> None:
-        """Keep the state of a timeline."""
-        self._connection.execute(
-            "INSERT OR REPLACE INTO memory VALUES (?, ?, ?)", (self._source, timeline, json.dumps(state))
-        )
-
-    def is_new(self, post_id: str) -> bool:
-        """Note that a post was met; say whether it is the first time."""
-        new = bool(self.unseen("posts met", [post_id]))
-        if new:
-            self.count("seen", "post")
-        return new
-
-    def add_post(self, post: Post, row: Mapping[str, Any]) -> bool:
-        """Add a post with its row; say whether its pictures are needed (no better copy of it is there)."""
-        identity = post.identity or post.post_id
-        rank = post.server_rank
-        self._connection.execute(
-            "INSERT OR REPLACE INTO posts VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (self._source, post.post_id, post.server, identity, rank, row["reason"], _json_row(row)),
-        )
-        query = (
-            "SELECT 1 FROM posts WHERE identity = ? AND (reason = 'opted_out' "
-            "OR (reason IS NULL AND (source, rank, post_id) < (?, ?, ?))) LIMIT 1"
-        )
-        better = self._connection.execute(query, (identity, self._source, rank, post.post_id)).fetchone()
-        return row["reason"] is None and better is None
-
-    def add_picture(self, post_id: str, media: MediaItem, server: str, address: str | None = None) -> str | None:
-        """Add a picture of a post; return the key of its address if it is new in this source, else None."""
-        address = address or address_key(media)
-        self._connection.execute(
-            "INSERT OR REPLACE INTO pictures VALUES (?, ?, ?, ?, ?, ?)",
-            (self._source, post_id, media.index, media.url, media.alt_text, address),
-        )
-        new = self._connection.execute(
-            "INSERT OR IGNORE INTO downloads (source, address, number, fetch_url, server, sha256) "
-            "VALUES (?, ?, ?, ?, ?, ?)",
-            (self._source, address, self.last_number + 1, media.fetch_url or media.url, server, media.sha256),
-        ).rowcount
-        self.last_number += new
-        return address if new else None
-
-    def settle(self, address: str, result: ImageResult) -> None:
-        """Note the result of a picture that need not be fetched."""
-        _settle(self._connection, self._source, address, result)
-
-    def tried(self, address: str, attempts: int) -> None:
-        """Note how often earlier crawls tried to fetch a picture."""
-        self._connection.execute(
-            "UPDATE downloads SET attempts = ? WHERE source = ? AND address = ?", (attempts, self._source, address)
-        )
-
-    def count(self, what: str, outcome: str, number: int = 1) -> None:
-        """Count something."""
-        self._counts[what, outcome] += number
-
-    def close(self) -> None:
-        """Write what was counted."""
-        _count(self._connection, self._source, self._counts)
 
 
 @contextmanager
@@ -491,22 +399,3 @@ def _connected_or_none(path: Path) -> sqlite3.Connection | None:
 def _remove(path: Path) -> None:
     for ending in ("-wal", "-shm", ""):
         path.with_name(path.name + ending).unlink(missing_ok=True)
-
-
-def _settle(connection: sqlite3.Connection, source: int, address: str, result: ImageResult) -> None:
-    connection.execute(
-        "UPDATE downloads SET result = ?, fetch_url = '' WHERE source = ? AND address = ?",
-        (json.dumps(result.to_record()), source, address),
-    )
-
-
-def _count(connection: sqlite3.Connection, source: int, counts: Mapping[tuple[str, str], int]) -> None:
-    connection.executemany(
-        "INSERT INTO counts VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET number = number + excluded.number",
-        [(source, what, outcome, number) for (what, outcome), number in counts.items()],
-    )
-
-
-def _json_row(row: Mapping[str, Any]) -> str:
-    plain = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()}
-    return json.dumps(plain)

@@ -36,7 +36,7 @@ def is_passing(reason: str | None) -> bool:
 
 
 class KnownAddresses:
-    """Results by the key of an address (:func:`crawlers.journal.address_key`)."""
+    """Results by the key of an address (:func:`crawlers.page_writer.address_key`)."""
 
     def __init__(self, connection: sqlite3.Connection, limits: CrawlLimits, store: ImageStore) -> None:
         self._connection, self._limits, self._store = connection, limits, store

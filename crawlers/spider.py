@@ -4,89 +4,33 @@ import asyncio
 import contextlib
 import gzip
 import itertools
-import json
 import logging
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import scrapy
 from scrapy.http import Response
 
-from crawlers.addresses import url_refusal
-from crawlers.downloads import LARGEST_PAGE, Received, failure_reason, one_line
-from crawlers.filters import NOT_IN_TABLE, drop_reason
+from crawlers.admission import admit
+from crawlers.answers import json_or_none, page_request, parsed_json, server_opt_out, shown
+from crawlers.downloads import Received, failure_reason, one_line
+from crawlers.errand import Errand
 from crawlers.images import ImageRefusedError, keep_image
-from crawlers.jobs import CrawlLimits, Progress
-from crawlers.journal import Download, Journal, PageFailure, PageWriter, address_key
-from crawlers.known import KnownAddresses
-from crawlers.networks.base import MalformedAnswerError, Network, Page, PageContent, PageRequest, RefusedAnswerError
+from crawlers.journal import Download, PageFailure
+from crawlers.networks.base import MalformedAnswerError, Page, PageContent, RefusedAnswerError
 from crawlers.opt_outs import robots_tag_refusal, tdm_refusal
-from crawlers.politeness import HostClock, Trail, plain_headers
-from crawlers.posts import ImageResult, MediaItem, Post
+from crawlers.page_writer import PageWriter
+from crawlers.politeness import Trail, plain_headers
+from crawlers.posts import ImageResult
 from crawlers.sources import server_name
-from crawlers.storage import ImageStore
-from crawlers.windows import CrawlWindow
 
 _PAGE_READERS = 4
 _MOST_CHECKED = 1_000  # posts of an earlier crawl, gone from their timelines, that are looked up in one crawl
 _IDLE = 0.2  # seconds between two looks for work, if nothing happens
 _GRACE = 5.0  # seconds that requests in flight are given when a crawl is interrupted
 _logger = logging.getLogger(__name__)
-
-
-class Interruption:
-    """Asks the spiders of a process to stop."""
-
-    def __init__(self) -> None:
-        self.asked = False
-        self._event = asyncio.Event()
-
-    def ask(self) -> None:
-        """Let the spiders stop soon."""
-        self.asked = True
-        self._event.set()
-
-    async def wait(self) -> None:
-        """Wait until the spiders are asked to stop."""
-        await self._event.wait()
-
-
-@dataclass
-class Errand:
-    """What the spider of one source needs, and how it ended.
-
-    Args:
-        number: of the source, in the order of the job.
-        earlier: gives the rows of the POSTS table that the last crawl of the window wrote.
-        error: an error of the crawler itself, or of the disk; the crawl failed then.
-    """
-
-    number: int
-    source: str
-    network: Network
-    window: CrawlWindow
-    include_sensitive: bool
-    concurrency: int
-    limits: CrawlLimits
-    allow_hosts: frozenset[str]
-    store: ImageStore
-    incoming: Path
-    decoders: Executor
-    journal: Journal
-    known: KnownAddresses
-    refetch: bool
-    clock: HostClock
-    interruption: Interruption
-    earlier: Callable[[], Iterator[Mapping[str, Any]]]
-    on_progress: Progress | None = None
-    error: BaseException | None = None
-    finished: bool = False
-    failed_servers: set[str] = field(default_factory=set)
 
 
 class TimelineSpider(scrapy.Spider):
@@ -176,7 +120,7 @@ class TimelineSpider(scrapy.Spider):
             self._opted_out(number, page, "opted_out", "another of its answers asked for it", outcomes)
             return
         for attempt in itertools.count():
-            request = _page_request(errand.network.request(page))
+            request = page_request(errand.network.request(page))
             try:
                 response = await self._ask(request)
                 outcomes += Trail.of(request).outcomes
@@ -245,12 +189,12 @@ class TimelineSpider(scrapy.Spider):
             _UnreadableError: it says that the page cannot be had.
         """
         errand = self._errand
-        sign = _server_opt_out(response)
+        sign = server_opt_out(response)
         if sign is not None:
             self._left_alone.add(server_name(page.url))
             self._opted_out(number, page, "opted_out", f"the server asks to be left out ({sign})", outcomes)
             return
-        answer = _json(response.body) if response.status == 200 else _json_or_none(response.body)
+        answer = parsed_json(response.body) if response.status == 200 else json_or_none(response.body)
         with errand.journal.page_read(errand.number, number) as writer:
             if response.status == 200:
                 content = errand.network.read_page(page, answer, plain_headers(response), writer)
@@ -301,7 +245,7 @@ class TimelineSpider(scrapy.Spider):
 
     def _page_failed(self, number: int, page: Page, reason: str, line: str, outcomes: Sequence[str]) -> None:
         errand = self._errand
-        failure = PageFailure(errand.number, page.server, page.timeline, reason, f"{_shown(page)} {line} ({reason})")
+        failure = PageFailure(errand.number, page.server, page.timeline, reason, f"{shown(page)} {line} ({reason})")
         errand.journal.page_failed(number, failure, outcomes)
         self._incomplete(failure)
 
@@ -343,10 +287,10 @@ class TimelineSpider(scrapy.Spider):
         if page is None or server_name(page.url) in self._left_alone:
             return "unverified", None
         try:
-            response = await self._ask(_page_request(network.request(page)))
+            response = await self._ask(page_request(network.request(page)))
         except (_AskError, MalformedAnswerError):
             return "unverified", None
-        return network.read_presence(response.status, _json_or_none(response.body)), response.status
+        return network.read_presence(response.status, json_or_none(response.body)), response.status
 
     # pictures
 
@@ -441,89 +385,11 @@ class _UnreadableError(Exception):
         self.reason = reason
 
 
-def admit(errand: Errand, writer: PageWriter, post: Post) -> None:
-    """Take in a post that was not met before: its row, and its pictures if they are wanted."""
-    reason = drop_reason(post, errand.window, errand.network.hashtags, include_sensitive=errand.include_sensitive)
-    if reason in NOT_IN_TABLE:
-        writer.count("post", reason)
-        return
-    matched = tuple(sorted(errand.network.hashtags.intersection(post.hashtags))) if errand.network.hashtags else ()
-    row = post.to_row(window=errand.window.key, reason=reason, matched=matched, crawled_at=errand.journal.began)
-    if writer.add_post(post, row):
-        for media in post.media:
-            _add_picture(errand, writer, post, media)
-
-
-def _add_picture(errand: Errand, writer: PageWriter, post: Post, media: MediaItem) -> None:
-    """Note a picture to be fetched, unless its address is known or must not be asked."""
-    url = media.fetch_url or media.url
-    refusal = url_refusal(url, errand.allow_hosts)
-    key = address_key(media, post.author_hmac)
-    address = writer.add_picture(post.post_id, media, "" if refusal else server_name(url), key)
-    if address is None:
-        return
-    if refusal is not None:
-        writer.settle(address, ImageResult(_now(), 0, reason=refusal[0], detail=refusal[1]))
-        return
-    if errand.refetch:
-        return
-    result, attempts = errand.known.find(address)
-    if result is None and media.fetch_url is not None:  # known from a table, which does not say whose the picture is
-        anybodys, _ = errand.known.find(address_key(media))
-        result = anybodys if anybodys is not None and anybodys.facts is not None else None
-    if result is not None:
-        writer.settle(address, result)
-        writer.count("known", result.reason or "ok")
-    elif attempts:
-        writer.tried(address, attempts)
-
-
 def _other_form(row: Mapping[str, Any]) -> str:
     """Return the id that a post has where the number of servers differs: with its server's name, or without it."""
     network, _, native_id = str(row["post_id"]).partition(":")
     prefix = f"{row['server']}/"
     return f"{network}:{native_id.removeprefix(prefix) if native_id.startswith(prefix) else prefix + native_id}"
-
-
-def _page_request(parts: PageRequest) -> scrapy.Request:
-    body = None if parts.body is None else json.dumps(parts.body).encode()
-    headers = {"Content-Type": "application/json"} if body is not None else {}
-    return scrapy.Request(
-        parts.url,
-        method="GET" if body is None else "POST",
-        body=body,
-        headers={**headers, **parts.headers},
-        meta={"trail": Trail(), "download_maxsize": LARGEST_PAGE},
-    )
-
-
-def _server_opt_out(response: Response) -> str | None:
-    """Return the sign by which an API's answer asks to be left out of machine learning, if there is one."""
-    tags = [value.decode("latin-1") for value in response.headers.getlist("X-Robots-Tag")]
-    directive = robots_tag_refusal(tags, ai_only=True)
-    if directive is not None:
-        return f"X-Robots-Tag: {directive}"
-    reservations = [value.decode("latin-1") for value in response.headers.getlist("TDM-Reservation")]
-    return "TDM-Reservation: 1" if tdm_refusal(reservations) else None
-
-
-def _shown(page: Page) -> str:
-    """Return a page's address for people, without its query."""
-    return f"{page.timeline}: {page.url.partition('?')[0]}"
-
-
-def _json(body: bytes) -> Any:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise MalformedAnswerError(f"not JSON ({type(error).__name__})") from error
-
-
-def _json_or_none(body: bytes) -> Any:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return None
 
 
 def _now() -> datetime:

@@ -10,8 +10,9 @@ from crawlers.filters import NOT_IN_TABLE, drop_reason
 from crawlers.identity import author_hmac, key_from_env, names_handle
 from crawlers.images import ImageRefusedError, keep_image
 from crawlers.jobs import CrawlJob, CrawlLimits, Progress
-from crawlers.journal import Journal, PageWriter
+from crawlers.journal import Journal
 from crawlers.networks.archive_rows import ArchiveRow, read_rows
+from crawlers.page_writer import PageWriter
 from crawlers.posts import ImageResult, MediaItem, Post
 from crawlers.sources import ArchiveSource, fold_hashtags
 from crawlers.storage import ImageStore, incoming_folder

@@ -336,3 +336,21 @@ def test_each_server_gets_its_own_token_and_no_other(server: LocalServer, other:
         assert sent.pop(TAG) == f"Bearer {token}"
         assert set(sent.values()) == {None}
     assert "secret" not in crawled.log
+
+
+def test_an_account_that_is_not_there_makes_a_window_incomplete(server: LocalServer, tmp_path: Path) -> None:
+    server.routes["/xrpc/com.atproto.identity.resolveHandle"] = Answer(b'{"error": "InvalidRequest"}', status=400)
+    source = {
+        "kind": "bluesky",
+        "name": "sky",
+        "server": server.url,
+        "mode": "sync",
+        "accounts": ["mina.example.social"],
+        "allow_hosts": ["127.0.0.1"],
+        "delay": 0,
+    }
+    crawled = run_crawl(tmp_path, source)
+    assert crawled.code == 0, crawled.log
+    assert "window 2019-07-01 is incomplete: source sky: accounts[0] cannot be resolved" in crawled.log
+    assert "mina" not in crawled.log
+    assert crawled.counts("page") == {"missing": 1}

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from crawlers.errors import CrawlError
-from crawlers.journal import Journal, PageFailure, PageWriter, address_key, open_journal
+from crawlers.journal import Journal, PageFailure, open_journal
 from crawlers.networks.base import Page
+from crawlers.page_writer import PageWriter, address_key
 from crawlers.posts import ImageFacts, ImageResult, MediaItem, Post
 
 NOW = datetime(2019, 7, 3, 12, tzinfo=UTC)

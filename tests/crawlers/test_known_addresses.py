@@ -13,8 +13,8 @@ import pytest
 
 from crawlers.errors import CrawlError
 from crawlers.jobs import CrawlLimits
-from crawlers.journal import address_key
 from crawlers.known import KnownAddresses, is_passing, known_addresses
+from crawlers.page_writer import address_key
 from crawlers.posts import ImageFacts, ImageResult, MediaItem
 from crawlers.storage import ImageStore
 from crawlers.tables import IMAGES
