@@ -305,6 +305,7 @@ def failure_reason(error: BaseException, request: Request) -> tuple[str, str]:
         (RateLimitedError, "rate_limited", str(error)),
         (DownloadTimeoutError, "timeout", "no full answer in time"),
         (CannotResolveHostError, "unknown_host", "the host's name has no address"),
+        (DownloadConnectionRefusedError, "connection_failed", "the server takes no connection"),
         (ResponseDataLossError, "incomplete", "the connection ended before the answer did"),
         (DownloadCancelledError, "too_large", "the answer is larger than the limit"),
         (ValueError, "bad_url", str(error)),
