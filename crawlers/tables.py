@@ -98,6 +98,7 @@ IMAGE_HASHES = pa.schema(
         pa.field("trim_mirror_phash256", pa.binary(32)),
         pa.field("chroma", pa.binary(128)),  # Cb then Cr of the 8 x 8 thumbnail, uint8
         pa.field("trim_chroma", pa.binary(128)),  # of the picture without its uniform border
+        pa.field("trim_luma", pa.binary(256)),  # grey 16 x 16 thumbnail without the border, uint8
         pa.field("flat", pa.bool_()),  # too little variance for a hash to mean anything
         pa.field("width", pa.int32()),  # pixels, upright (after EXIF rotation)
         pa.field("height", pa.int32()),
@@ -119,7 +120,7 @@ UNIQUE_IMAGES = pa.schema(
         pa.field("canonical_id", pa.string(), nullable=False),  # itself when kept
         pa.field("best_image_id", pa.string(), nullable=False),  # file to use for the cluster: most pixels
         pa.field("kept", pa.bool_(), nullable=False),  # canonical of its cluster
-        pa.field("stage", pa.string()),  # phash when set aside as a near-duplicate; null when kept
+        pa.field("stage", pa.string()),  # phash, structure or person: what set it aside; null when kept
         pa.field("reason", pa.string()),  # one line for people, null when kept
         pa.field("distance64", pa.int32()),  # bits between the pair of hashes that matched
         pa.field("distance256", pa.int32()),
@@ -141,7 +142,9 @@ SIMILAR_PAIRS = pa.schema(
         pa.field("distance64", pa.int32(), nullable=False),
         pa.field("distance256", pa.int32(), nullable=False),
         pa.field("chroma_distance", pa.float32(), nullable=False),
+        pa.field("structure", pa.float32()),  # agreement of grey thumbnails, -1 to 1; null up to duplicate_bits
         pa.field("via", pa.string(), nullable=False),
-        pa.field("band", pa.string(), nullable=False),  # duplicate, review
+        pa.field("band", pa.string(), nullable=False),  # duplicate, review, distinct
+        pa.field("decided_by", pa.string(), nullable=False),  # rule, person
     ]
 )

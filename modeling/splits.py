@@ -116,7 +116,12 @@ def _known_images(images: pd.DataFrame) -> dict[str, _Image]:
 
 
 def _links(pairs: pd.DataFrame, known: Mapping[str, _Image]) -> dict[str, list[str]]:
-    """Images that look alike, by image: the pairs, and each image set aside with its canonical image."""
+    """Images that look alike, by image: the pairs, and each image set aside with its canonical image.
+
+    Pairs of the band ``distinct`` do not look alike: they are listed to show how near others come.
+    """
+    if "band" in pairs.columns:
+        pairs = pairs[pairs["band"] != "distinct"]
     edges = [(a, b) for a, b in zip(pairs["image_a"], pairs["image_b"], strict=True) if a in known and b in known]
     edges += [(i.image_id, i.canonical) for i in known.values() if not i.kept]
     links: dict[str, set[str]] = {image_id: set() for image_id in known}

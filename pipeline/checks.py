@@ -28,6 +28,82 @@ def checks(settings: Settings) -> Sequence[dg.AssetChecksDefinition]:
             else f"{len(lost)} images lost, {lost[0]} first: crawl again",
         )
 
+    @dg.asset_check(asset="unique_images", description="No window has lost a suspicious share of its images.")
+    def share_set_aside(
+        settings: dg.ResourceParam[Settings], storage: dg.ResourceParam[Storage]
+    ) -> dg.AssetCheckResult:
+        unique = storage.read_table("unique_images", columns=["window", "kept"]).to_pandas()
+        shares = 1 - unique.groupby("window")["kept"].mean()
+        high = shares[shares > settings.deduplication.most_set_aside].sort_values(ascending=False)
+        share = float(1 - unique["kept"].mean()) if len(unique) else 0.0
+        return dg.AssetCheckResult(
+            passed=high.empty,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=f"{share:.1%} of {len(unique)} images set aside"
+            if high.empty
+            else f"window {high.index[0]}: {high.iloc[0]:.1%} of its images set aside; look at its clusters",
+            metadata={"share": share, "highest": float(shares.max()) if len(shares) else 0.0},
+        )
+
+    @dg.asset_check(asset="unique_images", description="No cluster is suspiciously large.")
+    def cluster_sizes(settings: dg.ResourceParam[Settings], storage: dg.ResourceParam[Storage]) -> dg.AssetCheckResult:
+        unique = storage.read_table("unique_images", columns=["canonical_id", "cluster_size"]).to_pandas()
+        largest = unique.sort_values("cluster_size").tail(1)
+        size = int(largest["cluster_size"].iloc[0]) if len(largest) else 0
+        passed = size <= settings.deduplication.largest_cluster
+        return dg.AssetCheckResult(
+            passed=passed,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=f"the largest cluster has {size} images"
+            if passed
+            else f"a cluster has {size} images, around {largest['canonical_id'].iloc[0]}: look at it; "
+            "`keep` and `different` in deduplication.overrides undo what is wrong",
+            metadata={"largest": size},
+        )
+
+    @dg.asset_check(
+        asset="unique_images",
+        blocking=True,
+        description="Every image set aside is as near to its canonical as the rule says, or a person put it there.",
+    )
+    def clusters_keep_the_rule(
+        settings: dg.ResourceParam[Settings], storage: dg.ResourceParam[Storage]
+    ) -> dg.AssetCheckResult:
+        unique = storage.read_table("unique_images").to_pandas()
+        rule, kept = settings.deduplication, set(unique.loc[unique["kept"], "image_id"])
+        aside = unique[~unique["kept"]]
+        limits = {"phash": rule.duplicate_bits, "structure": rule.review_bits, "person": 256}
+        limit = aside["stage"].map(limits).astype("float64")
+        far = aside[(aside["distance256"] > limit) | ~aside["canonical_id"].isin(kept)]
+        return dg.AssetCheckResult(
+            passed=far.empty,
+            description=f"all {len(aside)} images set aside are near their canonical ones"
+            if far.empty
+            else f"{len(far)} images are too far from their canonical ones, {far['image_id'].iloc[0]} first: "
+            "materialize unique_images again",
+        )
+
+    @dg.asset_check(asset="annotations", description="No label of an image that is set aside is lost.")
+    def no_label_lost(settings: dg.ResourceParam[Settings], storage: dg.ResourceParam[Storage]) -> dg.AssetCheckResult:
+        unique = storage.read_table("unique_images", columns=["image_id", "canonical_id"]).to_pandas()
+        canonical = dict(zip(unique["image_id"], unique["canonical_id"], strict=True))
+        valid = storage.read_table("annotations", columns=["image_id", "labeled_image_id"]).to_pandas()
+        wrong = sum(
+            canonical.get(labelled) != image
+            for image, labelled in zip(valid["image_id"], valid["labeled_image_id"], strict=True)
+        )
+        aside = storage.read_table("quarantined_annotations", columns=["image", "reason"]).to_pandas()
+        unknown = aside.loc[aside["reason"] == "unknown_image", "image"].dropna()
+        lost = sum(any(part in canonical for part in name.replace("=", "/").split("/")) for name in unknown)
+        followed = int((valid["image_id"] != valid["labeled_image_id"]).sum())
+        return dg.AssetCheckResult(
+            passed=not wrong and not lost,
+            description=f"{followed} annotations of images set aside count for their canonical ones"
+            if not wrong and not lost
+            else f"{wrong + lost} annotations do not follow their images: materialize label_tasks, then annotations",
+            metadata={"followed": followed, "lost": wrong + lost},
+        )
+
     @dg.asset_check(asset="quarantined_annotations", description="Few annotations had to be set aside.")
     def few_quarantined(storage: dg.ResourceParam[Storage]) -> dg.AssetCheckResult:
         valid = storage.read_table("annotations", columns=["annotation_id"]).num_rows
@@ -71,4 +147,13 @@ def checks(settings: Settings) -> Sequence[dg.AssetChecksDefinition]:
             description="; ".join(notes) or "every label graph has edges between several labels",
         )
 
-    return [images_stored, few_quarantined, no_split_leakage, healthy_graph]
+    return [
+        images_stored,
+        share_set_aside,
+        cluster_sizes,
+        clusters_keep_the_rule,
+        no_label_lost,
+        few_quarantined,
+        no_split_leakage,
+        healthy_graph,
+    ]

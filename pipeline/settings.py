@@ -33,7 +33,15 @@ NOT_SETTINGS = {
     "STYLEGRAPH_LABEL_STUDIO_URL",
     "STYLEGRAPH_LABEL_STUDIO_TOKEN",
 }
-PATHS = ("data.location", "labels.path", "backbone.weights", "word_vectors.path", "sources.*.folder", "sources.*.posts")
+PATHS = (
+    "data.location",
+    "deduplication.overrides",
+    "labels.path",
+    "backbone.weights",
+    "word_vectors.path",
+    "sources.*.folder",
+    "sources.*.posts",
+)
 
 
 class SettingsError(ValueError):
@@ -82,6 +90,18 @@ class CrawlSettings(Section):
     )
 
 
+class DeduplicationSettings(DedupRule):
+    """The rule of near-duplicates, people's decisions, and when a result looks wrong."""
+
+    overrides: Path | None = Field(
+        default=None, description="CSV with the columns decision (keep, same, different), image_a, image_b"
+    )
+    most_set_aside: float = Field(
+        default=0.5, ge=0, le=1, description="share of a window's images that may be set aside before a check warns"
+    )
+    largest_cluster: int = Field(default=50, ge=1, description="images that a cluster may have before a check warns")
+
+
 class TaxonomySettings(Section):
     """The labels that experts may give."""
 
@@ -114,7 +134,7 @@ class Settings(BaseSettings):
     sources: dict[str, Source] = Field(min_length=1, description="networks and archives to collect from, by name")
     limits: CrawlLimits = CrawlLimits()
     crawl: CrawlSettings = CrawlSettings()
-    deduplication: DedupRule = DedupRule()
+    deduplication: DeduplicationSettings = DeduplicationSettings()
     taxonomy: TaxonomySettings = TaxonomySettings()
     labels: LabelSource
     label_sets: dict[str, LabelSetSettings] = Field(

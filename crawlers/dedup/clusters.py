@@ -6,7 +6,8 @@ aside is not enough, so clusters never chain. Nothing depends on the order of ro
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from crawlers.dedup.pairs import DUPLICATE, MIRRORED, similar_pairs
+from crawlers.dedup.overrides import Overrides
+from crawlers.dedup.pair_index import PairIndex
+from crawlers.dedup.pairs import DUPLICATE, MIRRORED, PERSON, similar_pairs, temporary_index
+from crawlers.dedup.phash import ALGORITHM, HASH_VERSION
 from crawlers.dedup.rule import DedupRule
 from crawlers.errors import CrawlError
 from crawlers.tables import UNIQUE_IMAGES
@@ -27,19 +31,25 @@ logger = logging.getLogger(__name__)
 def unique_images(
     hashes: pd.DataFrame,
     rule: DedupRule | None = None,
+    overrides: Overrides | None = None,
+    index: PairIndex | None = None,
     threads: int = 2,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[pa.Table, pa.Table]:
     """Decide for every image of all windows whether it is kept or set aside, and for which canonical image.
 
     The same bytes in several posts or windows are one row, of the first window. An image that could not be hashed is
-    left out: it cannot be decoded, so nobody could look at it.
+    left out: it cannot be decoded, so nobody could look at it. An image that a person wants kept is never set aside,
+    and may set others aside, also of earlier windows; a person's ``same`` sets one of two aside whatever their hashes.
 
     Args:
-        hashes: rows of ``IMAGE_HASHES`` of all windows.
+        hashes: rows of ``IMAGE_HASHES`` of all windows; with an ``index``, the columns of hashes are not needed.
         rule: the limits; the defaults if None.
+        overrides: people's decisions, none if None.
+        index: candidate pairs of at least these images, opened for this rule; without one it is made in memory's stead
+            in a temporary folder.
         threads: threads that compare hashes.
-        progress: called with (tiles compared, tiles in all) for each of the two searches, straight and mirrored.
+        progress: called with (images compared, images in all) while that index is made.
 
     Returns:
         ``UNIQUE_IMAGES`` sorted by ``image_id``, and the ``SIMILAR_PAIRS`` that people can look at: pairs as found,
@@ -48,19 +58,36 @@ def unique_images(
     Raises:
         CrawlError: if the hashes are of several versions.
     """
-    rule = rule or DedupRule()
+    rule, overrides = rule or DedupRule(), overrides or Overrides()
     _check_version(hashes)
-    images = _merge_windows(hashes[hashes["status"] == "ok"])
-    pairs = similar_pairs(images, rule, threads, progress)
+    usable = hashes[hashes["status"] == "ok"]
+    if index is not None:
+        return _decide(usable, rule, overrides, index)
+    with temporary_index(usable, rule, threads, progress) as made:
+        return _decide(usable, rule, overrides, made)
+
+
+def _decide(hashes: pd.DataFrame, rule: DedupRule, overrides: Overrides, index: PairIndex) -> tuple[pa.Table, pa.Table]:
+    images = _merge_windows(hashes, overrides)
+    pairs = similar_pairs(index, images["image_id"].tolist(), rule, overrides)
     position = pd.Series(np.arange(len(images)), index=images["image_id"])
     duplicates = pairs.filter(pc.equal(pairs["band"], DUPLICATE))
     a, b = (position.loc[duplicates[side].to_pylist()].to_numpy(np.int64) for side in ("image_a", "image_b"))
+    person = np.array(duplicates["decided_by"].to_pylist(), dtype=object) == PERSON
     distances = np.stack([duplicates[name].to_numpy() for name in ("distance256", "distance64")], axis=1)
-    canonical, match = _stars(len(images), a, b, distances)
-    table = _unique_table(images, canonical, duplicates.take(pa.array(match, mask=match < 0)), rule)
+    keep = images["image_id"].isin(overrides.keep).to_numpy()
+    canonical, match = _stars(len(images), a, b, distances, person, keep)
+    matched = duplicates.take(pa.array(match, mask=match < 0))
+    table = _unique_table(images, canonical, matched, rule, overrides)
     kept = int((canonical == np.arange(len(images))).sum())
     logger.info("%d images: %d kept, %d set aside, %d similar pairs", len(images), kept, len(images) - kept, len(pairs))
     return table, pairs
+
+
+def hash_version(hashes: pd.DataFrame) -> str:
+    """Return algorithm and version of hashes that are all of one version; of none, the present version."""
+    versions = _hash_version(hashes)
+    return str(versions.iloc[0]) if len(versions) else f"{ALGORITHM} {HASH_VERSION}"
 
 
 def _check_version(hashes: pd.DataFrame) -> None:
@@ -75,8 +102,8 @@ def _hash_version(hashes: pd.DataFrame) -> "pd.Series[str]":
     return hashes["algorithm"] + " " + hashes["version"]
 
 
-def _merge_windows(hashes: pd.DataFrame) -> pd.DataFrame:
-    """One row an image, in the order in which images may become canonical."""
+def _merge_windows(hashes: pd.DataFrame, overrides: Overrides) -> pd.DataFrame:
+    """One row an image, in the order in which images may become canonical: first those that a person wants kept."""
     posts = hashes.groupby("image_id")["posts"].sum()
     earliest = hashes.sort_values(["image_id", "created_at", "post_id"], na_position="last", kind="stable")
     earliest = earliest.drop_duplicates("image_id").set_index("image_id")
@@ -85,9 +112,10 @@ def _merge_windows(hashes: pd.DataFrame) -> pd.DataFrame:
         images[column] = earliest.loc[images["image_id"], column].to_numpy()
     images["posts"] = posts.loc[images["image_id"]].to_numpy()
     images["content"] = images["content_width"].astype(np.int64) * images["content_height"].astype(np.int64)
+    images["wanted"] = images["image_id"].isin(overrides.keep)
     return images.sort_values(
-        ["window", "content", "created_at", "image_id"],
-        ascending=[True, False, True, True],
+        ["wanted", "window", "content", "created_at", "image_id"],
+        ascending=[False, True, False, True, True],
         na_position="last",
         kind="stable",
         ignore_index=True,
@@ -95,7 +123,12 @@ def _merge_windows(hashes: pd.DataFrame) -> pd.DataFrame:
 
 
 def _stars(
-    count: int, a: npt.NDArray[np.int64], b: npt.NDArray[np.int64], distances: npt.NDArray[np.int32]
+    count: int,
+    a: npt.NDArray[np.int64],
+    b: npt.NDArray[np.int64],
+    distances: npt.NDArray[np.int32],
+    person: npt.NDArray[np.bool_],
+    keep: npt.NDArray[np.bool_],
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Assign each of ``count`` images, in order, to the nearest canonical before it, or make it canonical.
 
@@ -104,26 +137,33 @@ def _stars(
         a: one image of each duplicate pair.
         b: the other.
         distances: ``(K, 2)`` bits of each pair, the decisive one first.
+        person: ``(K,)``: did a person say that the two are the same? Then the image goes wherever its partner went.
+        keep: ``(count,)``: images that are never set aside.
 
     Returns:
         The canonical of each image ``(count,)``, and the row of the pair that decided, -1 where it is its own.
     """
     first, second = np.minimum(a, b), np.maximum(a, b)
-    order = np.lexsort((first, distances[:, 1], distances[:, 0], second))
+    order = np.lexsort((first, distances[:, 1], distances[:, 0], ~person, second))
     canonical, match = np.arange(count), np.full(count, -1)
-    for pair in order:  # by the later image, then the nearer partner
+    for pair in order:  # by the later image, then what people said, then the nearer partner
         later, earlier = second[pair], first[pair]
-        if match[later] < 0 and match[earlier] < 0:
-            canonical[later], match[later] = earlier, pair
+        if match[later] < 0 and not keep[later] and (match[earlier] < 0 or person[pair]):
+            canonical[later], match[later] = canonical[earlier], pair
     return canonical, match
 
 
 def _unique_table(
-    images: pd.DataFrame, canonical: npt.NDArray[np.int64], matched: pa.Table, rule: DedupRule
+    images: pd.DataFrame,
+    canonical: npt.NDArray[np.int64],
+    matched: pa.Table,
+    rule: DedupRule,
+    overrides: Overrides,
 ) -> pa.Table:
     """Assemble ``UNIQUE_IMAGES``; ``matched`` has the pair that decided for each image, null where it is kept."""
     ids = images["image_id"].to_numpy(dtype=object)
-    vias = matched["via"].to_pylist()
+    matches = matched.select(["via", "distance256", "structure", "decided_by"]).to_pylist()
+    vias = [row["via"] for row in matches]
     best = _best_images(images, canonical, np.array([via in MIRRORED for via in vias], bool))
     columns = {
         "image_id": ids,
@@ -131,10 +171,9 @@ def _unique_table(
         "canonical_id": ids[canonical],
         "best_image_id": ids[best[canonical]],
         "kept": [via is None for via in vias],
-        "stage": [None if via is None else "phash" for via in vias],
+        "stage": [None if row["via"] is None else _stage(row) for row in matches],
         "reason": [
-            None if via is None else f"near-duplicate of {ids[of]}: {bits} of 256 bits apart ({via})"
-            for via, of, bits in zip(vias, canonical, matched["distance256"].to_pylist(), strict=True)
+            None if row["via"] is None else _reason(row, ids[of]) for row, of in zip(matches, canonical, strict=True)
         ],
         "distance64": matched["distance64"].combine_chunks(),
         "distance256": matched["distance256"].combine_chunks(),
@@ -144,11 +183,26 @@ def _unique_table(
         "created_at": images["created_at"],
         "author_hmac": images["author_hmac"],
         "posts": images["posts"],
-        "rule_version": [rule.version] * len(images),
+        "rule_version": [f"{rule.version} {overrides.version}".strip()] * len(images),
         "hash_version": _hash_version(images),
     }
     arrays = [pa.array(columns[field.name], field.type, from_pandas=True) for field in UNIQUE_IMAGES]
     return pa.table(arrays, schema=UNIQUE_IMAGES).sort_by("image_id")
+
+
+def _stage(match: Mapping[str, Any]) -> str:
+    """Name what decided."""
+    if match["decided_by"] == PERSON:
+        return "person"
+    return "phash" if match["structure"] is None else "structure"
+
+
+def _reason(match: Mapping[str, Any], canonical: str) -> str:
+    """Say in one line why an image was set aside."""
+    line = f"near-duplicate of {canonical}: {match['distance256']} of 256 bits apart ({match['via']})"
+    if match["decided_by"] == PERSON:
+        return f"{line}, as a person decided"
+    return line if match["structure"] is None else f"{line}, structure agrees to {match['structure']:.0%}"
 
 
 def _best_images(

@@ -1,139 +1,196 @@
-"""Similar pairs of images: compared plain, without borders and mirrored, then verified by colour."""
+"""Similar pairs of images: candidates by their hashes, then verified by structure and colour, then by people."""
 
-from collections.abc import Callable, Iterable
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from crawlers.dedup.index_images import COLUMNS
+from crawlers.dedup.index_images import MIRRORED as MIRRORED_FLAG
+from crawlers.dedup.overrides import Overrides
+from crawlers.dedup.pair_index import PairIndex, Progress
 from crawlers.dedup.rule import DedupRule
-from crawlers.dedup.search import HashPairs, pairs_within, words
-from crawlers.tables import SIMILAR_PAIRS
+from crawlers.dedup.structure import structure_similarity
+from crawlers.tables import IMAGE_HASHES, SIMILAR_PAIRS
 
-DUPLICATE, REVIEW = "duplicate", "review"  # the bands of SIMILAR_PAIRS
+DUPLICATE, REVIEW, DISTINCT = "duplicate", "review", "distinct"  # the bands of SIMILAR_PAIRS
+RULE, PERSON = "rule", "person"
 
 VIAS = ("plain", "trim", "mirror", "trim_mirror")  # how a pair matched; the first of equally close ones is named
 MIRRORED = frozenset({"mirror", "trim_mirror"})
-_TRIM, _MIRROR = 1, 2  # a variant is plain 0, trimmed 1, mirrored 2 or both 3: its place in VIAS
+SHOWN_DISTINCT = 200  # pairs beyond the review band, the closest, that are listed
+BEYOND = 8  # bits beyond the review band up to which pairs are looked for, to show how near the kept ones come
 _WORST_CELLS = 8  # of 64
+_STEP = 65_536  # pairs at a time: bounded memory
 
 
-class _Variants:
-    """The distinct hashes of a collection: N images, and for each hash its image and its variant."""
+def open_index(folder: Path, rule: DedupRule, version: str, threads: int = 2) -> PairIndex:
+    """Open the index of candidate pairs that a rule needs, or begin one.
 
-    def __init__(self, images: pd.DataFrame, mirrored: bool):
-        prefix, variant = ("mirror_", _MIRROR) if mirrored else ("", 0)
-        trim_prefix = "trim_mirror_" if mirrored else "trim_"
-        plain, trimmed = words(images[f"{prefix}phash256"]), words(images[f"{trim_prefix}phash256"])
-        bordered = np.flatnonzero((plain != trimmed).any(axis=1))  # elsewhere trimming changed nothing
-        self.bits256 = np.concatenate([plain, trimmed[bordered]])
-        plain64, trimmed64 = _words64(images[f"{prefix}phash64"]), _words64(images[f"{trim_prefix}phash64"])
-        self.bits64 = np.concatenate([plain64, trimmed64[bordered]])
-        self.image = np.concatenate([np.arange(len(images)), bordered])
-        self.variant = np.concatenate([np.full(len(images), variant), np.full(len(bordered), variant | _TRIM)])
+    Args:
+        folder: where it lies; it can be made again from the hashes.
+        rule: the limits.
+        version: algorithm and version of the hashes, as ``clusters.hash_version`` gives it.
+        threads: threads that compare hashes.
+    """
+    return PairIndex(folder, version, rule.candidate_bits, rule.review_bits + BEYOND, threads)
+
+
+@contextmanager
+def temporary_index(
+    hashes: pd.DataFrame, rule: DedupRule, threads: int = 2, progress: Progress | None = None
+) -> Iterator[PairIndex]:
+    """Make the index of some images, and remove it in the end.
+
+    Args:
+        hashes: rows of ``IMAGE_HASHES`` with status ok, of one version, each image once or more.
+        rule: the limits.
+        threads: threads that compare hashes.
+        progress: called with (images done, images in all).
+    """
+    versions = (hashes["algorithm"] + " " + hashes["version"]).unique()
+    with tempfile.TemporaryDirectory(prefix="near-duplicates-") as folder:
+        index = open_index(Path(folder), rule, versions[0] if len(versions) else "", threads)
+        schema = pa.schema([IMAGE_HASHES.field(name) for name in COLUMNS])
+        index.add(pa.Table.from_pandas(hashes, schema, preserve_index=False), progress)
+        yield index
 
 
 def similar_pairs(
-    images: pd.DataFrame, rule: DedupRule, threads: int = 2, progress: Callable[[int, int], None] | None = None
+    index: PairIndex, ids: Sequence[str], rule: DedupRule, overrides: Overrides | None = None
 ) -> pa.Table:
-    """List every pair of images that the rule calls duplicate or review, as ``SIMILAR_PAIRS`` sorted by both ids.
+    """List the pairs among some images that the rule or a person calls duplicate or review, and the closest others.
 
     A pair's distance is the least over its variants: each picture plain or without border, and one of the two mirrored.
-    A pair as close as a duplicate whose colours differ (another colourway, a filter) is for review.
+    Above ``duplicate_bits`` a pair is a duplicate only if its grey thumbnails agree, one of them perhaps as a crop of
+    the other. A pair whose colours differ (another colourway, a filter) is for review. What a person said of a pair
+    stands whatever the distances are; a pair said to be different is none at all.
 
     Args:
-        images: rows of ``IMAGE_HASHES`` with status ok, each image once. Flat ones take no part: their hashes mean
-            nothing.
+        index: holds at least these images.
+        ids: images; flat ones take no part, their hashes mean nothing.
         rule: the limits.
-        threads: threads that compare hashes.
-        progress: called with (tiles compared, tiles in all).
+        overrides: people's decisions; pairs with an image that is not among these are passed over.
+
+    Returns:
+        ``SIMILAR_PAIRS`` sorted by both ids.
     """
-    images = images[~images["flat"].astype(bool)].sort_values("image_id", ignore_index=True)
-    straight, mirrored = _Variants(images, mirrored=False), _Variants(images, mirrored=True)
-    candidates = pd.concat(
-        [
-            _candidates(straight, straight, pairs_within(straight.bits256, None, rule.review_bits, threads, progress)),
-            _candidates(
-                straight,
-                mirrored,
-                pairs_within(straight.bits256, mirrored.bits256, rule.review_bits, threads, progress),
-            ),
-        ],
-        ignore_index=True,
+    overrides = overrides or Overrides()
+    names = np.array(sorted(ids), dtype=object)
+    frame = _verified(index, _nearest(index, names), rule)
+    frame["image_a"], frame["image_b"] = names[frame["a"]], names[frame["b"]]
+    frame["decided_by"] = RULE
+    frame = _decided_by_people(frame, index, names, overrides)
+    beyond = frame[frame["band"] == DISTINCT].sort_values(["distance256", "image_a", "image_b"]).iloc[SHOWN_DISTINCT:]
+    frame = frame.drop(index=beyond.index).sort_values(["image_a", "image_b"])
+    arrays = [pa.array(frame[field.name], field.type, from_pandas=True) for field in SIMILAR_PAIRS]
+    return pa.table(arrays, schema=SIMILAR_PAIRS)
+
+
+def _nearest(index: PairIndex, names: npt.NDArray[np.object_]) -> pd.DataFrame:
+    """Return each candidate pair once, as its two nearest variants."""
+    rows = index.rows(list(names))
+    place = np.full(len(index), -1, np.int64)
+    place[rows] = np.arange(len(rows))
+    found = index.pairs(list(names))
+    turned = place[found.a] > place[found.b]
+    columns = {}
+    for side, other in (("a", "b"), ("b", "a")):
+        own_row, other_row = getattr(found, side), getattr(found, other)
+        own_variant, other_variant = getattr(found, f"variant_{side}"), getattr(found, f"variant_{other}")
+        columns[f"row_{side}"] = np.where(turned, other_row, own_row)
+        columns[f"variant_{side}"] = np.where(turned, other_variant, own_variant)
+        columns[side] = place[columns[f"row_{side}"]]
+    frame = pd.DataFrame(columns | {"distance64": found.distance64, "distance256": found.distance256})
+    frame["via"] = frame["variant_a"] | frame["variant_b"]
+    frame["chroma_distance"] = _chroma_distances(index, frame)
+    keys = ["a", "b", "distance256", "via", "distance64", "chroma_distance"]
+    return frame.sort_values(keys, kind="stable").drop_duplicates(["a", "b"], ignore_index=True)
+
+
+def _verified(index: PairIndex, frame: pd.DataFrame, rule: DedupRule) -> pd.DataFrame:
+    """Say of each pair in which band it is."""
+    distance = frame["distance256"].to_numpy()
+    far = (distance > rule.duplicate_bits) & (distance <= rule.review_bits)
+    structure = np.full(len(frame), np.nan, np.float32)
+    structure[far] = _structures(index, frame[far])
+    same = (distance <= rule.duplicate_bits) | (structure >= rule.structure_limit)
+    alike = frame["chroma_distance"].to_numpy() <= rule.chroma_limit
+    frame["structure"] = structure
+    near = distance <= rule.review_bits
+    frame["band"] = np.where(same & alike, DUPLICATE, np.where(near, REVIEW, DISTINCT)).astype(object)
+    frame["via"] = np.array(VIAS, dtype=object)[frame["via"]]
+    return frame
+
+
+def _decided_by_people(
+    frame: pd.DataFrame, index: PairIndex, names: npt.NDArray[np.object_], overrides: Overrides
+) -> pd.DataFrame:
+    known = set(names) if overrides.images else set()
+    if different := {pair for pair in overrides.different if known.issuperset(pair)}:
+        pairs = list(zip(frame["image_a"], frame["image_b"], strict=True))
+        said = np.fromiter((pair in different for pair in pairs), bool, len(pairs))
+        frame.loc[said, ["band", "decided_by"]] = [DISTINCT, PERSON]
+    same = sorted(pair for pair in overrides.same if known.issuperset(pair))
+    if not same:
+        return frame
+    places = {pair: row for row, pair in enumerate(zip(frame["image_a"], frame["image_b"], strict=True))}
+    listed = [places[pair] for pair in same if pair in places]
+    frame.loc[frame.index[listed], ["band", "decided_by"]] = [DUPLICATE, PERSON]
+    new = [pair for pair in same if pair not in places]
+    return pd.concat([frame, _plain_pairs(index, new)], ignore_index=True) if new else frame
+
+
+def _plain_pairs(index: PairIndex, pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
+    """Return rows for pairs that only a person calls duplicates: their distances as they are, plain."""
+    rows = [index.rows([pair[side] for pair in pairs]) for side in (0, 1)]
+    plain = np.zeros(len(pairs), np.uint8)
+    bits = [index.bits256(side, plain) for side in rows]
+    bits64 = [index.bits64(side, plain) for side in rows]
+    frame = pd.DataFrame({"row_a": rows[0], "row_b": rows[1], "variant_a": plain, "variant_b": plain})
+    return frame.assign(
+        image_a=[pair[0] for pair in pairs],
+        image_b=[pair[1] for pair in pairs],
+        distance256=np.bitwise_count(bits[0] ^ bits[1]).sum(axis=1).astype(np.int32),
+        distance64=np.bitwise_count(bits64[0] ^ bits64[1]).astype(np.int32),
+        chroma_distance=_chroma_distances(index, frame),
+        structure=np.nan,
+        via=VIAS[0],
+        band=DUPLICATE,
+        decided_by=PERSON,
     )
-    candidates["chroma"] = _chroma_distances(images, candidates)
-    candidates = candidates.sort_values(["a", "b", "distance256", "via", "distance64", "chroma"], kind="stable")
-    nearest = candidates.drop_duplicates(["a", "b"])
-    duplicate = (nearest["distance256"] <= rule.duplicate_bits) & (nearest["chroma"] <= rule.chroma_limit)
-    ids = images["image_id"].to_numpy(dtype=object)
-    columns = {
-        "image_a": ids[nearest["a"]],
-        "image_b": ids[nearest["b"]],
-        "distance64": nearest["distance64"].to_numpy(),
-        "distance256": nearest["distance256"].to_numpy(),
-        "chroma_distance": nearest["chroma"].to_numpy(),
-        "via": np.array(VIAS, dtype=object)[nearest["via"]],
-        "band": np.where(duplicate, DUPLICATE, REVIEW).astype(object),
-    }
-    return pa.table(
-        [pa.array(columns[field.name], field.type) for field in SIMILAR_PAIRS],
-        schema=SIMILAR_PAIRS,
-    )
 
 
-def _candidates(left: _Variants, right: _Variants, pairs: HashPairs) -> pd.DataFrame:
-    """Turn pairs of hashes into pairs of images a < b with the variant of each; a picture is no pair with itself."""
-    frame = pd.DataFrame(
-        {
-            "a": left.image[pairs.left],
-            "b": right.image[pairs.right],
-            "variant_a": left.variant[pairs.left],
-            "variant_b": right.variant[pairs.right],
-            "distance256": pairs.distance,
-            "distance64": np.bitwise_count(left.bits64[pairs.left] ^ right.bits64[pairs.right]).astype(np.int32),
-        }
-    )
-    frame = frame[frame["a"] != frame["b"]]
-    swapped = frame["a"] > frame["b"]
-    turned = frame.rename(columns={"a": "b", "b": "a", "variant_a": "variant_b", "variant_b": "variant_a"})
-    frame = pd.concat([frame[~swapped], turned[swapped]], ignore_index=True)
-    return frame.assign(via=frame["variant_a"] | frame["variant_b"])
+def _chroma_distances(index: PairIndex, pairs: pd.DataFrame) -> npt.NDArray[np.float32]:
+    """Distance of the colours of each pair: the mean over the eight cells of the thumbnail that differ most, in levels.
 
-
-def _chroma_distances(images: pd.DataFrame, pairs: pd.DataFrame) -> npt.NDArray[np.float32]:
-    """Difference in levels of the 8 x 8 Cb, Cr thumbnails of each pair, in the variants that matched.
-
-    The mean over the eighth of the cells that differ most: a garment in another colour fills few cells, and a mean over
-    all of them would not see it.
+    A mean over all cells would not see a garment in another colour, which fills few of them.
     """
     distances = np.empty(len(pairs), np.float32)
-    plain, trimmed = _thumbnails(images["chroma"]), _thumbnails(images["trim_chroma"])
-    step = 65_536  # pairs at a time: bounded memory
-    for start in range(0, len(pairs), step):
-        part = pairs.iloc[start : start + step]
-        a = _oriented(plain, trimmed, part["a"].to_numpy(), part["variant_a"].to_numpy())
-        b = _oriented(plain, trimmed, part["b"].to_numpy(), part["variant_b"].to_numpy())
-        difference = (a - b).astype(np.float32)
+    for start in range(0, len(pairs), _STEP):
+        part = pairs.iloc[start : start + _STEP]
+        sides = [
+            index.chroma(part[f"row_{side}"].to_numpy(), part[f"variant_{side}"].to_numpy()).astype(np.int16)
+            for side in ("a", "b")
+        ]
+        difference = (sides[0] - sides[1]).astype(np.float32)
         cells = np.hypot(difference[:, 0], difference[:, 1]).reshape(-1, 64)
-        distances[start : start + step] = np.sort(cells, axis=1)[:, -_WORST_CELLS:].mean(axis=1)
+        distances[start : start + _STEP] = np.sort(cells, axis=1)[:, -_WORST_CELLS:].mean(axis=1)
     return distances
 
 
-def _oriented(
-    plain: npt.NDArray[np.int16],
-    trimmed: npt.NDArray[np.int16],
-    images: npt.NDArray[np.int64],
-    variants: npt.NDArray[np.int64],
-) -> npt.NDArray[np.int16]:
-    is_trimmed, is_mirrored = (variants & _TRIM) > 0, (variants & _MIRROR) > 0
-    chosen = np.where(is_trimmed[:, None, None, None], trimmed[images], plain[images])
-    return np.where(is_mirrored[:, None, None, None], chosen[..., ::-1], chosen)
-
-
-def _thumbnails(chroma: Iterable[bytes]) -> npt.NDArray[np.int16]:
-    return np.frombuffer(b"".join(chroma), np.uint8).reshape(-1, 2, 8, 8).astype(np.int16)
-
-
-def _words64(hashes: Iterable[bytes]) -> npt.NDArray[np.uint64]:
-    return np.frombuffer(b"".join(hashes), np.uint64)
+def _structures(index: PairIndex, pairs: pd.DataFrame) -> npt.NDArray[np.float32]:
+    """Agreement of the grey thumbnails of each pair, without borders, one turned around where the pair is mirrored."""
+    result = np.empty(len(pairs), np.float32)
+    for start in range(0, len(pairs), _STEP):
+        part = pairs.iloc[start : start + _STEP]
+        mirrored = (part["via"].to_numpy() & MIRRORED_FLAG) > 0
+        left = index.luma(part["row_a"].to_numpy(), np.zeros(len(part), np.bool_))
+        right = index.luma(part["row_b"].to_numpy(), mirrored)
+        result[start : start + _STEP] = structure_similarity(left, right)
+    return result

@@ -4,17 +4,28 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 import pandas as pd
+import pyarrow as pa
 
+from crawlers.dedup.clusters import hash_version
 from crawlers.dedup.clusters import unique_images as cluster
 from crawlers.dedup.hashing import image_hashes_table
+from crawlers.dedup.index_images import COLUMNS
+from crawlers.dedup.overrides import read_overrides
+from crawlers.dedup.pair_index import PairIndex
+from crawlers.dedup.pairs import DISTINCT, DUPLICATE, REVIEW, open_index
 from modeling.montages import pair_gallery
 from pipeline.metadata import counts_markdown, for_people, picture, spec, table_asset, table_metadata
 from pipeline.partitions import crawl_windows, window_keys
 from pipeline.progress import Progress
 from pipeline.settings import Settings
 from pipeline.storage import Storage
+from pipeline.tables import TableError
 
 GALLERY_PAIRS = 12
+CLUSTER_COLUMNS = (
+    "image_id", "window", "status", "width", "height", "content_width", "content_height", "posts", "post_id",
+    "created_at", "author_hmac", "algorithm", "version",
+)  # fmt: skip
 
 
 def dedup_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
@@ -28,17 +39,19 @@ def dedup_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
     def image_hashes(
         context: dg.AssetExecutionContext, storage: dg.ResourceParam[Storage], progress: dg.ResourceParam[Progress]
     ) -> dg.MaterializeResult:
-        """Perceptual hashes of the window's images: whole, without border, and mirrored."""
+        """Perceptual hashes of the window's images: whole, without border, and mirrored. Only new images are hashed."""
         window = (context.partition_key,)
         with for_people():
             posts = storage.read_table("posts", window, ["post_id", "created_at", "author_hmac"]).to_pandas()
             images = storage.read_table("images", window).to_pandas()
             downloaded = images[images["status"] == "ok"].merge(posts, on="post_id", how="left", validate="many_to_one")
+            known = known_hashes(storage, window)
             table = image_hashes_table(
-                downloaded, storage.image_path, progress=progress.step(f"hashing images of {window[0]}")
+                downloaded, storage.image_path, progress=progress.step(f"hashing images of {window[0]}"), known=known
             )
             table = storage.write_table("image_hashes", table, window)
-        return dg.MaterializeResult(metadata=table_metadata(table))
+        failed = sum(status != "ok" for status in table.column("status").to_pylist())
+        return dg.MaterializeResult(metadata=table_metadata(table, failed=failed, hashes=_version(table)))
 
     @dg.multi_asset(
         name="near_duplicates",
@@ -54,17 +67,20 @@ def dedup_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
                 "similar_pairs",
                 group="dedup",
                 deps=["image_hashes"],
-                description="Pairs of images that are duplicates, and pairs that people should look at.",
+                description="Pairs of images that are duplicates, pairs that people should look at, and the closest "
+                "of those that are neither.",
             ),
         ],
     )
     def near_duplicates(
-        settings: dg.ResourceParam[Settings], storage: dg.ResourceParam[Storage]
+        settings: dg.ResourceParam[Settings], storage: dg.ResourceParam[Storage], progress: dg.ResourceParam[Progress]
     ) -> Iterator[dg.MaterializeResult]:
-        """Cluster near-duplicates over all windows."""
+        """Cluster near-duplicates over all windows; a new window is compared with all before it."""
         with for_people():
-            hashes = storage.read_windows("image_hashes", window_keys(settings.windows))
-            unique, pairs = cluster(hashes.to_pandas(), settings.deduplication)
+            overrides = read_overrides(settings.deduplication.overrides)
+            hashes = storage.read_windows("image_hashes", window_keys(settings.windows), CLUSTER_COLUMNS).to_pandas()
+            index = extended_index(settings, storage, hashes, progress)
+            unique, pairs = cluster(hashes, settings.deduplication, overrides, index)
             unique = storage.write_table("unique_images", unique)
             pairs = storage.write_table("similar_pairs", pairs)
         frame, similar = unique.to_pandas(), pairs.to_pandas()
@@ -74,18 +90,51 @@ def dedup_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
                 unique,
                 kept=int(frame["kept"].sum()),
                 set_aside=int((~frame["kept"]).sum()),
+                largest_cluster=int(frame["cluster_size"].max()) if len(frame) else 0,
                 by_window=dg.MetadataValue.md(_by_window(frame)),
-                clusters=picture(_gallery(storage, similar[similar["band"] == "duplicate"])),
+                clusters=picture(_gallery(storage, similar[similar["band"] == DUPLICATE], farthest=True)),
+                overrides=len(overrides.images),
             ),
         )
         yield dg.MaterializeResult(
             asset_key="similar_pairs",
             metadata=table_metadata(
-                pairs, review_band=picture(_gallery(storage, similar[similar["band"] == "review"]))
+                pairs,
+                bands=dg.MetadataValue.md(counts_markdown(similar["band"].value_counts().to_dict(), "band")),
+                review_band=picture(_gallery(storage, similar[similar["band"] == REVIEW])),
+                closest_kept=picture(_gallery(storage, similar[similar["band"] == DISTINCT])),
             ),
         )
 
     return [image_hashes, near_duplicates]
+
+
+def known_hashes(storage: Storage, window: tuple[str, ...]) -> pd.DataFrame | None:
+    """Return the window's hashes of an earlier run, None if there are none of the present form."""
+    if not storage.has_table("image_hashes", window):
+        return None
+    try:
+        return storage.read_table("image_hashes", window).to_pandas()
+    except TableError:  # of an earlier form: all is hashed again
+        return None
+
+
+def extended_index(settings: Settings, storage: Storage, hashes: pd.DataFrame, progress: Progress) -> PairIndex:
+    """Open the index of candidate pairs and add the images of all windows that it does not have."""
+    version = hash_version(hashes[hashes["status"] == "ok"])
+    index = open_index(storage.cache_folder("near_duplicates"), settings.deduplication, version)
+    total = int(hashes["image_id"].nunique())
+    report = progress.step("comparing images")
+    for window in window_keys(settings.windows):
+        if storage.has_table("image_hashes", (window,)):
+            index.add(storage.read_table("image_hashes", (window,), COLUMNS))
+            report(min(len(index), total), total)
+    return index
+
+
+def _version(table: pa.Table) -> str:
+    frame = table.select(["algorithm", "version"]).slice(0, 1).to_pylist()
+    return " ".join(frame[0].values()) if frame else ""
 
 
 def _by_window(unique: pd.DataFrame) -> str:
@@ -93,9 +142,9 @@ def _by_window(unique: pd.DataFrame) -> str:
     return counts_markdown({f"{window}: {what}": int(count) for (window, what), count in counts.items()}, "window")
 
 
-def _gallery(storage: Storage, pairs: pd.DataFrame) -> bytes:
-    """Return the pairs that are farthest apart, side by side, as PNG."""
-    chosen = pairs.sort_values(["distance256", "image_a", "image_b"], ascending=[False, True, True]).head(GALLERY_PAIRS)
+def _gallery(storage: Storage, pairs: pd.DataFrame, farthest: bool = False) -> bytes:
+    """Return the closest pairs, or those farthest apart, side by side, as PNG."""
+    chosen = pairs.sort_values(["distance256", "image_a", "image_b"], ascending=[not farthest, True, True])
     return pair_gallery(
         [
             (
@@ -103,6 +152,6 @@ def _gallery(storage: Storage, pairs: pd.DataFrame) -> bytes:
                 storage.image_path(row.image_b).read_bytes(),
                 f"{row.distance256} of 256 bits, {row.via}",
             )
-            for row in chosen.itertuples()
+            for row in chosen.head(GALLERY_PAIRS).itertuples()
         ]
     )

@@ -11,7 +11,8 @@ from pipeline.report.wording import missing, reason_text
 
 SHOWN_DUPLICATES = 12
 SHOWN_REVIEW = 6
-BINS = range(0, 60, 4)  # bits of 256
+SHOWN_CLOSEST = 6
+BINS = range(0, 76, 4)  # bits of 256
 
 
 def duplicates_view(data: ReportData, thumbnails: Thumbnails) -> dict[str, Any] | None:
@@ -34,7 +35,8 @@ def duplicates_view(data: ReportData, thumbnails: Thumbnails) -> dict[str, Any] 
         "distances": _distances(data.similar_pairs),
         "review": 0 if data.similar_pairs is None else int((data.similar_pairs["band"] == "review").sum()),
         "pairs": _duplicate_pairs(aside, thumbnails),
-        "review_pairs": _review_pairs(data.similar_pairs, thumbnails),
+        "review_pairs": _closest_pairs(data.similar_pairs, "review", SHOWN_REVIEW, thumbnails),
+        "closest_pairs": _closest_pairs(data.similar_pairs, "distinct", SHOWN_CLOSEST, thumbnails),
         "rules": sorted(set(unique["rule_version"])),
         "hashes": sorted(set(unique["hash_version"])),
     }
@@ -61,7 +63,10 @@ def _windows(unique: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _distances(pairs: pd.DataFrame | None) -> list[dict[str, Any]]:
     """Pairs by the distance of their 256-bit hashes, in steps of 4 bits."""
-    if pairs is None or pairs.empty:
+    if pairs is None:
+        return []
+    pairs = pairs[pairs["band"] != "distinct"]
+    if pairs.empty:
         return []
     steps = (pairs["distance256"] // 4 * 4).clip(upper=BINS[-1])
     rows = []
@@ -103,11 +108,11 @@ def _duplicate_pairs(aside: pd.DataFrame, thumbnails: Thumbnails) -> list[dict[s
     return shown
 
 
-def _review_pairs(pairs: pd.DataFrame | None, thumbnails: Thumbnails) -> list[dict[str, Any]]:
-    """The most alike pairs of the review band: near enough to ask a person, too far to set aside."""
+def _closest_pairs(pairs: pd.DataFrame | None, band: str, shown: int, thumbnails: Thumbnails) -> list[dict[str, Any]]:
+    """The most alike pairs of a band: for review, near enough to ask a person; distinct, the nearest that are kept."""
     if pairs is None:
         return []
-    rows = pairs[pairs["band"] == "review"].sort_values(["distance256", "image_a", "image_b"])
+    rows = pairs[pairs["band"] == band].sort_values(["distance256", "image_a", "image_b"])
     return [
         {
             "first": thumbnails.uri(row.image_a),
@@ -118,5 +123,5 @@ def _review_pairs(pairs: pd.DataFrame | None, thumbnails: Thumbnails) -> list[di
             "bits": int(row.distance256),
             "reason": None,
         }
-        for row in rows.head(SHOWN_REVIEW).itertuples()
+        for row in rows.head(shown).itertuples()
     ]

@@ -25,8 +25,8 @@ def image_id(number: int) -> str:
     return f"{number:064x}"
 
 
-def flipped(bits: bytes, count: int, start: int = 0) -> bytes:
-    """The hash with ``count`` bits inverted from bit ``start`` on."""
+def flipped(bits: bytes, count: int, start: int = 64) -> bytes:
+    """The hash with ``count`` bits inverted from bit ``start`` on; a row's 64-bit hash is made of the first 64."""
     array = np.unpackbits(np.frombuffer(bits, np.uint8))
     array[start : start + count] ^= 1
     return np.packbits(array).tobytes()
@@ -54,6 +54,7 @@ def hash_row(number: int, bits: bytes, window: str = "2019-07-01", **changes: An
         "trim_mirror_phash256": mirror,
         "chroma": bytes([128] * 128),
         "trim_chroma": bytes([128] * 128),
+        "trim_luma": bytes([128] * 256),
         "flat": False,
         "width": 100,
         "height": 100,

@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -9,8 +10,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from crawlers.dedup import DedupRule, unique_images
+from crawlers.dedup.clusters import hash_version
+from crawlers.dedup.hashing import ALGORITHM, HASH_VERSION
+from crawlers.dedup.overrides import Overrides
+from crawlers.dedup.pairs import open_index
 from crawlers.errors import CrawlError
-from crawlers.tables import SIMILAR_PAIRS, UNIQUE_IMAGES
+from crawlers.tables import IMAGE_HASHES, SIMILAR_PAIRS, UNIQUE_IMAGES
 
 WINDOWS = ["2019-07-01", "2019-07-08", "2019-07-15"]
 BITS = random_hash(1)
@@ -34,12 +39,12 @@ def test_a_duplicate_is_set_aside_for_the_image_with_more_content() -> None:
     assert result[1]["canonical_id"] == image_id(2)
     assert result[1]["stage"] == "phash"
     assert result[1]["reason"] == f"near-duplicate of {image_id(2)}: 8 of 256 bits apart (plain)"
-    assert (result[1]["distance256"], result[1]["distance64"], result[1]["via"]) == (8, 8, "plain")
+    assert (result[1]["distance256"], result[1]["distance64"], result[1]["via"]) == (8, 0, "plain")
     assert [result[number]["cluster_size"] for number in (1, 2, 3)] == [2, 2, 1]
     kept = result[2]
     assert (kept["stage"], kept["reason"], kept["distance256"], kept["via"]) == (None, None, None, None)
-    assert kept["rule_version"] == "stars-1 duplicate=32 review=56 chroma=12"
-    assert kept["hash_version"] == "imagehash.phash 1"
+    assert kept["rule_version"] == DedupRule().version
+    assert kept["hash_version"] == f"{ALGORITHM} {HASH_VERSION}"
 
 
 def test_equal_content_goes_to_the_earlier_post_then_to_the_smaller_id() -> None:
@@ -150,12 +155,9 @@ def collections(draw: st.DrawFn) -> list[dict[str, Any]]:
         centre = flipped(BITS, draw(st.sampled_from([0, 0, 30, 60])))
         bits = flipped(centre, draw(st.integers(0, 40)), start=draw(st.integers(0, 200)))
         size = draw(st.sampled_from([100, 200]))
+        flat = draw(st.booleans()) and number % 5 == 0
         for window in draw(st.sets(st.sampled_from(WINDOWS), min_size=1, max_size=2)):
-            rows.append(
-                hash_row(
-                    number, bits, window, width=size, content_width=size, flat=draw(st.booleans()) and number % 5 == 0
-                )
-            )
+            rows.append(hash_row(number, bits, window, width=size, content_width=size, flat=flat))
     return rows
 
 
@@ -201,3 +203,61 @@ def test_later_windows_change_no_earlier_decision(rows: list[dict[str, Any]]) ->
     for window in WINDOWS[:-1]:
         earlier = everything[everything["window"] <= window].reset_index(drop=True)
         pd.testing.assert_frame_equal(decisions(window).to_pandas(), earlier, check_dtype=False)
+
+
+def overridden(rows: list[dict[str, Any]], *decisions: tuple[str, int, int]) -> dict[int, dict[str, Any]]:
+    """The result by the number of the image, with people's decisions."""
+    pairs = {what: frozenset((image_id(a), image_id(b)) for said, a, b in decisions if said == what) for what in SAID}
+    keep = frozenset(image_id(a) for said, a, _ in decisions if said == "keep")
+    named = keep | {one for pair in (*pairs["same"], *pairs["different"]) for one in pair}
+    overrides = Overrides(keep, pairs["same"], pairs["different"], named)
+    table, _ = unique_images(hash_frame(rows), overrides=overrides)
+    return {int(row["image_id"], 16): row for row in table.to_pylist()}
+
+
+SAID = ("same", "different")
+
+
+def test_a_person_keeps_an_image_that_the_rule_would_set_aside() -> None:
+    rows = [hash_row(1, BITS), hash_row(2, flipped(BITS, 8), WINDOWS[1]), hash_row(3, flipped(BITS, 4), WINDOWS[2])]
+    result = overridden(rows, ("keep", 2, 0))
+    assert result[2]["kept"]
+    assert (result[1]["canonical_id"], result[3]["canonical_id"]) == (image_id(2), image_id(2))
+    assert result[2]["rule_version"] != DedupRule().version  # a decision is part of the procedure
+    assert [row["kept"] for row in overridden(rows, ("keep", 1, 0), ("keep", 2, 0)).values()] == [True, True, False]
+
+
+def test_a_person_says_that_two_pictures_are_the_same() -> None:
+    rows = [hash_row(1, BITS), hash_row(2, random_hash(5)), hash_row(3, flipped(random_hash(5), 6), WINDOWS[1])]
+    result = overridden(rows, ("same", 1, 3))
+    assert result[3]["canonical_id"] == image_id(1)  # although image 2 is nearer by its hashes
+    assert (result[3]["stage"], result[3]["via"]) == ("person", "plain")
+    assert result[3]["reason"].endswith("as a person decided")
+    chained = overridden([*rows, hash_row(4, random_hash(6), WINDOWS[2])], ("same", 3, 4))
+    assert chained[4]["canonical_id"] == chained[3]["canonical_id"] == image_id(2)  # where its partner went
+
+
+def test_a_person_says_that_two_pictures_are_different() -> None:
+    rows = [hash_row(1, BITS), hash_row(2, flipped(BITS, 2)), hash_row(3, flipped(BITS, 4))]
+    result = overridden(rows, ("different", 1, 2))
+    assert result[2]["kept"]
+    assert result[3]["canonical_id"] == image_id(2)  # the nearer of two canonical ones
+
+
+def test_decisions_on_images_that_are_gone_change_nothing() -> None:
+    rows = [hash_row(1, BITS), hash_row(2, flipped(BITS, 2))]
+    result = overridden(rows, ("different", 1, 9), ("same", 8, 9), ("keep", 7, 0))
+    assert (result[1]["kept"], result[2]["canonical_id"]) == (True, image_id(1))
+
+
+def test_an_index_that_is_kept_gives_the_same(tmp_path: Path) -> None:
+    rows = [hash_row(n, flipped(BITS, 3 * n, 64 + n), WINDOWS[n % 3]) for n in range(9)]
+    frame = hash_frame(rows)
+    index = open_index(tmp_path, DedupRule(), hash_version(frame))
+    for window in WINDOWS:
+        part = frame[frame["window"] == window]
+        index.add(pa.Table.from_pandas(part, IMAGE_HASHES, preserve_index=False))
+        until = frame[frame["window"] <= window]
+        light = until.drop(columns=[name for name in frame.columns if "phash" in name or "chroma" in name])
+        for one, other in zip(unique_images(light, index=index), unique_images(until), strict=True):
+            assert one.equals(other)

@@ -1,3 +1,4 @@
+import contextlib
 import struct
 import zlib
 from pathlib import Path
@@ -5,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from dedup_pictures import photo
-from PIL import Image, ImageOps
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from crawlers.dedup.decoding import SMALL_SIDE, UnreadableImageError, content_box, read_small
 
@@ -109,3 +110,62 @@ def test_unreadable_files_give_a_reason_and_one_line(tmp_path: Path) -> None:
     with pytest.raises(UnreadableImageError, match="crawl its window again") as caught:
         read_small(tmp_path / "nowhere")
     assert caught.value.reason == "missing_file"
+
+
+def captioned(picture: Image.Image, bar: int, ground: str, at_top: bool, lines: int) -> Image.Image:
+    """The picture with a bar of so many pixels, in which lines of text stand."""
+    page = Image.new("RGB", (picture.width, picture.height + bar), ground)
+    page.paste(picture, (0, bar if at_top else 0))
+    size = bar * 0.6 / lines
+    for line in range(lines):
+        ImageDraw.Draw(page).text(
+            (picture.width * 0.04, (0 if at_top else picture.height) + bar * 0.1 + line * size * 1.3),
+            "the coat we all waited for #ootd",
+            "black" if ground == "white" else "white",
+            ImageFont.load_default(size),
+        )
+    return page
+
+
+@pytest.mark.parametrize("ground", ["white", "black"])
+@pytest.mark.parametrize("at_top", [True, False], ids=["top", "bottom"])
+@pytest.mark.parametrize(("share", "lines"), [(0.06, 1), (0.15, 2)])
+def test_bars_with_text_are_found(tmp_path: Path, ground: str, at_top: bool, share: float, lines: int) -> None:
+    for seed in range(2):
+        picture = photo(seed, 1080, 1350)
+        bar = round(picture.height * share)
+        path = saved(captioned(picture, bar, ground, at_top, lines), tmp_path / "a.jpg", quality=85)
+        small = read_small(path)
+        scale = small.picture.height / (picture.height + bar)
+        left, top, right, bottom = small.content
+        assert (left, right) == (0, small.picture.width)
+        found = top if at_top else small.picture.height - bottom
+        assert abs(found - bar * scale) <= 1.5
+        assert (bottom == small.picture.height) if at_top else (top == 0)
+        assert small.content_size[1] <= picture.height
+
+
+def test_a_bar_with_text_has_to_end_in_a_clear_line_and_to_be_narrow() -> None:
+    lines = np.full((200, 100, 3), 255, np.uint8)
+    text = np.arange(100) % 2 == 0
+    text[-1] = True
+    lines[5:, text] = np.random.default_rng(0).integers(0, 120, (195, 51, 3), dtype=np.uint8)  # text, to the end
+    assert content_box(lines) == (0, 5, 100, 200)
+    lines[40] = 255
+    assert content_box(lines) == (0, 41, 100, 200)
+    lines[40], lines[60] = lines[39], 255  # below a quarter of the height
+    assert content_box(lines) == (0, 5, 100, 200)
+
+
+def test_damaged_files_never_raise_anything_else(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for suffix in ("jpg", "png", "webp", "gif", "tiff", "bmp"):
+        whole = saved(photo(8, 60, 80), tmp_path / f"whole.{suffix}").read_bytes()
+        for _ in range(30):
+            content = bytearray(whole)
+            for place in rng.integers(0, len(content), 6):
+                content[place] = int(rng.integers(256))
+            path = tmp_path / "bad"
+            path.write_bytes(bytes(content[: int(rng.integers(10, len(content) + 1))]))
+            with contextlib.suppress(UnreadableImageError):
+                assert read_small(path).picture.mode == "YCbCr"

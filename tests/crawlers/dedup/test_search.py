@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crawlers.dedup import search
-from crawlers.dedup.search import pairs_within, words
+from crawlers.dedup.search import pairs_within, words, words64
 
 
 def brute_force(left: np.ndarray, right: np.ndarray | None, radius: int) -> list[tuple[int, int, int]]:
@@ -60,3 +60,10 @@ def test_words_keeps_every_bit() -> None:
     assert words(hashes).shape == (2, 4)
     assert words(hashes).tobytes() == b"".join(hashes)
     assert words([]).shape == (0, 4)
+
+
+def test_words64_keeps_every_bit() -> None:
+    hashes = [bytes(range(8)), bytes([255] * 8)]
+    assert words64(hashes).shape == (2,)
+    assert words64(hashes).tobytes() == b"".join(hashes)
+    assert words64([]).shape == (0,)
