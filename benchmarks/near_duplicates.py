@@ -214,6 +214,7 @@ def image_table(bits256: npt.NDArray[np.uint8], seed: int) -> Any:
     columns |= {f"{name}phash256": column(values) for name, values in variants.items()}
     columns |= {f"{name}phash64": column(values[:, :8]) for name, values in variants.items()}
     columns |= {name: column(rng.integers(0, 256, (count, 128), np.uint8)) for name in ("chroma", "trim_chroma")}
+    columns["trim_luma"] = column(rng.integers(0, 256, (count, 256), np.uint8))
     texts = {"status": "ok", "algorithm": "imagehash.phash", "version": "1"}
     columns |= {name: pa.array([text] * count) for name, text in texts.items()}
     return pa.table(columns | {"flat": pa.array([False] * count)})

@@ -125,10 +125,10 @@ def extended_index(settings: Settings, storage: Storage, hashes: pd.DataFrame, p
     index = open_index(storage.cache_folder("near_duplicates"), settings.deduplication, version)
     total = int(hashes["image_id"].nunique())
     report = progress.step("comparing images")
-    for window in window_keys(settings.windows):
-        if storage.has_table("image_hashes", (window,)):
-            index.add(storage.read_table("image_hashes", (window,), COLUMNS))
-            report(min(len(index), total), total)
+    for window, images in hashes[hashes["status"] == "ok"].groupby("window", sort=False):
+        if (index.rows(images["image_id"].tolist()) < 0).any():
+            index.add(storage.read_table("image_hashes", (str(window),), COLUMNS))
+        report(min(len(index), total), total)
     return index
 
 
