@@ -25,7 +25,7 @@ class DedupRule(BaseModel):
         default=64, ge=0, le=96, description="Bits of 256 up to which a pair is listed for people to look at."
     )
     structure_limit: float = Field(
-        default=0.9,
+        default=0.87,
         ge=0.5,
         le=1,
         description="Agreement of the grey thumbnails from which a pair above duplicate_bits is a duplicate too: a "

@@ -9,7 +9,7 @@ def test_every_limit_has_a_description_and_is_in_the_version() -> None:
         assert field.description
         other = DedupRule(**{name: {"structure_limit": 0.95}.get(name, getattr(DedupRule(), name) + 1)})
         assert other.version != DedupRule().version
-    assert DedupRule().version == "stars-2 candidates=10 duplicate=32 review=64 structure=0.9 chroma=12"
+    assert DedupRule().version == "stars-2 candidates=10 duplicate=32 review=64 structure=0.87 chroma=12"
 
 
 @pytest.mark.parametrize(
