@@ -320,7 +320,7 @@ def test_listed_accounts_give_the_same(planted: Planter, whole: Crawled, tmp_pat
         assert crawled.rows(table) == whole.rows(table)
     assert crawled.counts("post") == planted.counts
     assert crawled.counts("account") == {"opted_out": 2, "gone": 2}
-    assert crawled.counts("page") == {"stopped": 3}
+    assert crawled.counts("page") == {"missing": 3}
     lines = [line for line in crawled.log.splitlines() if "is incomplete" in line]
     said = sorted(line.partition("source sky: ")[2].partition(";")[0] for line in lines)
     places = sorted(accounts.index(name) for name in unresolvable)
