@@ -80,7 +80,7 @@ class KnownAddresses:
                 continue
             with pq.ParquetFile(file) as table:
                 names = [column for column in _COLUMNS if column in table.schema_arrow.names]
-                for batch in table.iter_batches(columns=names):
+                for batch in table.iter_batches(columns=names, use_threads=False):
                     rows = [row for row in batch.to_pylist() if row["url"]]
                     self._learn_new([(sha256(row.pop("url").encode()).hexdigest(), _result(row)) for row in rows])
             self._connection.execute("INSERT OR IGNORE INTO imported VALUES (?)", (name,))

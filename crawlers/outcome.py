@@ -177,7 +177,7 @@ def earlier_rows(job: CrawlJob, table: str, schema: pa.Schema) -> Iterator[dict[
     if not path.exists():
         return
     with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(_BATCH):
+        for batch in file.iter_batches(_BATCH, use_threads=False):
             for row in batch.to_pylist():
                 if row["window"] != job.window.key:
                     continue

@@ -76,8 +76,12 @@ class Storage:
         """
         key = self.table_key(name, partition)
         try:
-            with self.filesystem.open(self._path(key), "rb") as file:
-                table = pq.read_table(file, columns=list(columns) if columns else None)
+            # without pyarrow's threads: a process that ends soon after may die in their destructors
+            with (
+                self.filesystem.open(self._path(key), "rb") as file,
+                pq.ParquetFile(file, pre_buffer=False) as parquet,
+            ):
+                table = parquet.read(columns=list(columns) if columns else None, use_threads=False)
         except FileNotFoundError as error:
             where = f" for {' | '.join(partition)}" if partition else ""
             raise TableError(f"table {name} does not exist yet{where}: materialize the asset that makes it") from error

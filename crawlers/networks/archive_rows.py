@@ -110,7 +110,7 @@ def _parquet_values(source: ArchiveSource) -> Iterator[Mapping[Any, Any]]:
     with pq.ParquetFile(source.posts) as file:
         names = list(file.schema_arrow.names)
         _check_columns(source, names)
-        for batch in file.iter_batches(columns=[name for name in COLUMNS if name in names]):
+        for batch in file.iter_batches(columns=[name for name in COLUMNS if name in names], use_threads=False):
             yield from batch.to_pylist()
 
 
