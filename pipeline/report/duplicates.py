@@ -12,7 +12,8 @@ from pipeline.report.wording import missing, reason_text
 SHOWN_DUPLICATES = 12
 SHOWN_REVIEW = 6
 SHOWN_CLOSEST = 6
-BINS = range(0, 76, 4)  # bits of 256
+STEP = 8  # bits of 256
+BINS = range(0, 72, STEP)
 
 
 def duplicates_view(data: ReportData, thumbnails: Thumbnails) -> dict[str, Any] | None:
@@ -62,13 +63,13 @@ def _windows(unique: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _distances(pairs: pd.DataFrame | None) -> list[dict[str, Any]]:
-    """Pairs by the distance of their 256-bit hashes, in steps of 4 bits."""
+    """Pairs by the distance of their 256-bit hashes, in steps of 8 bits."""
     if pairs is None:
         return []
     pairs = pairs[pairs["band"] != "distinct"]
     if pairs.empty:
         return []
-    steps = (pairs["distance256"] // 4 * 4).clip(upper=BINS[-1])
+    steps = (pairs["distance256"] // STEP * STEP).clip(upper=BINS[-1])
     rows = []
     for start in BINS:
         part = pairs[steps == start]
