@@ -11,10 +11,6 @@ telemetry:
   enabled: false
 nux:
   enabled: false
-# Of the steps of one pool, one runs at a time: two crawls at once would ask a server twice as often as is polite.
-concurrency:
-  pools:
-    default_limit: 1
 """
 
 

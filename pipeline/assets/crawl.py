@@ -1,8 +1,9 @@
 """From networks and archives to posts and original images, one crawl window at a time."""
 
+import fcntl
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,6 @@ def crawl_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
         ],
         check_specs=crawl_check_specs(crawl_windows(settings.windows)),
         partitions_def=crawl_windows(settings.windows),
-        pool="crawl",  # one at a time: see the instance's configuration
     )
     def crawl(
         context: dg.AssetExecutionContext,
@@ -69,7 +69,12 @@ def crawl_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
     ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         """Crawl one window in a process of its own."""
         key = context.partition_key
-        with for_people(), storage.temporary_folder() as out, storage.images_folder() as images:
+        with (
+            for_people(),
+            one_at_a_time(storage.cache_folder("crawl") / "running.lock", context.log.info),
+            storage.temporary_folder() as out,
+            storage.images_folder() as images,
+        ):
             before = last_crawl(storage, key, out / "previous")
             job = CrawlJob(
                 window=crawl_window(settings.windows, key),
@@ -94,6 +99,21 @@ def crawl_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
         yield from crawl_check_results(settings.crawl, key, tables, facts, before)
 
     return [crawl]
+
+
+@contextmanager
+def one_at_a_time(path: Path, say: Callable[[str], None]) -> Iterator[None]:
+    """Wait until no other window is crawled: two crawls at once would ask a server twice as often as is polite.
+
+    The operating system takes the lock off a process that is killed, so that nothing ever waits for a dead one.
+    """
+    with path.open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another window is being crawled; waiting for it to end")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def run_crawl(

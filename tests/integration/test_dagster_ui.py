@@ -1,6 +1,5 @@
 """The Dagster UI on the demo's instance, in a real browser."""
 
-import itertools
 import os
 import signal
 import socket
@@ -107,14 +106,9 @@ query ($tags: [ExecutionTag!]!) {
     ... on RunStatsSnapshot { startTime endTime } } } } }
 }
 """
-STEPS = """
-query ($tags: [ExecutionTag!]!) {
-  runsOrError(filter: {tags: $tags}) { ... on Runs { results { stepStats { stepKey startTime endTime } } } }
-}
-"""
 
 
-def test_a_backfill_crawls_its_windows_one_after_the_other(address: str) -> None:
+def test_a_backfill_crawls_its_windows(address: str) -> None:
     keys = ["2019-07-01", "2019-07-15", "2019-08-05"]
     assets = [{"path": [name]} for name in ("posts", "images", "deleted_posts", "crawl_counts")]
     launched = graphql(address, BACKFILL, keys=keys, assets=assets)["launchPartitionBackfill"]
@@ -129,10 +123,6 @@ def test_a_backfill_crawls_its_windows_one_after_the_other(address: str) -> None
     assert [run["status"] for run in runs] == ["SUCCESS"] * len(keys)
     partitions = {tag["value"] for run in runs for tag in run["tags"] if tag["key"] == "dagster/partition"}
     assert partitions == set(keys)
-    steps = [step for run in graphql(address, STEPS, tags=tags)["runsOrError"]["results"] for step in run["stepStats"]]
-    spans = sorted((step["startTime"], step["endTime"]) for step in steps if step["stepKey"] == "crawl")
-    assert len(spans) == len(keys)
-    assert all(ended <= begins for (_, ended), (begins, _) in itertools.pairwise(spans))
 
 
 def test_a_window_shows_its_checks(page: Page, address: str) -> None:

@@ -1,6 +1,9 @@
 """Checks of a crawled window say what is wrong with it and what to do."""
 
 import io
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import pyarrow as pa
@@ -8,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from crawlers.tables import IMAGES, POSTS
+from pipeline.assets.crawl import one_at_a_time
 from pipeline.commands.run import run_stages
 from pipeline.crawl_checks import crawl_check_results
 from pipeline.run import collection_steps
@@ -89,3 +93,28 @@ def test_a_window_that_shrank_is_named_where_the_graph_is_run(tmp_path: Path) ->
     storage = Storage(settings.data.location)
     assert storage.read_table("posts", (KEY,)).schema.names == POSTS.names
     assert storage.read_table("images", (KEY,)).schema.names == IMAGES.names
+
+
+def test_a_crawl_waits_for_the_one_before_and_not_for_a_killed_one(tmp_path: Path) -> None:
+    code = (
+        "import sys, time, pathlib; from pipeline.assets.crawl import one_at_a_time\n"
+        "with one_at_a_time(pathlib.Path(sys.argv[1]), print): print('in', flush=True); time.sleep(60)\n"
+    )
+    first = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "lock")], stdout=subprocess.PIPE, text=True)
+    assert first.stdout is not None
+    assert first.stdout.readline() == "in\n"
+    said: list[str] = []
+
+    def wait() -> None:
+        with one_at_a_time(tmp_path / "lock", said.append):
+            said.append("in")
+
+    second = threading.Thread(target=wait)
+    second.start()
+    second.join(timeout=1)
+    assert said == ["another window is being crawled; waiting for it to end"]
+    first.kill()
+    second.join(timeout=30)
+    first.wait()
+    first.stdout.close()
+    assert said[1:] == ["in"]
