@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import re
 from collections.abc import Mapping
 from urllib.parse import unquote
 
@@ -9,6 +10,7 @@ from crawlers.errors import CrawlError
 
 KEY_VARIABLE = "STYLEGRAPH_HMAC_KEY"
 _MINIMUM_KEY_BYTES = 16
+_TOKEN = re.compile(r"[\x21-\x7e]+")
 _MAKE_ONE = 'make one with: python -c "import secrets; print(secrets.token_hex(32))"'
 
 
@@ -49,6 +51,18 @@ def key_from_env(environment: Mapping[str, str]) -> bytes:
     if len(key) < _MINIMUM_KEY_BYTES:
         raise CrawlError(f"{KEY_VARIABLE} is too short: {len(key)} bytes of at least {_MINIMUM_KEY_BYTES}; {_MAKE_ONE}")
     return key
+
+
+def token_from_env(environment: Mapping[str, str], variable: str, source: str, server: str) -> str:
+    """Read an access token from the environment.
+
+    Raises:
+        CrawlError: if there is none, or it holds what a header cannot; the message names the source and the variable.
+    """
+    token = environment.get(variable, "").strip()
+    if not _TOKEN.fullmatch(token):
+        raise CrawlError(f"source {source}: set {variable} to an access token of {server}")
+    return token
 
 
 def names_handle(address: str, handle: str | None) -> bool:

@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -117,9 +118,8 @@ def _limits_text(limits: CrawlLimits) -> str:
     return f"{limits.max_bytes} {limits.max_pixels}"
 
 
-def _result(row: dict[str, object]) -> ImageResult:
-    facts = None
+def _result(row: dict[str, Any]) -> ImageResult:
+    """Turn a row of a table of images, without its address, into the result that it was made of."""
     values = {name: row.pop(name, None) for name in ("image_id", "format", "width", "height", "bytes")}
-    if values["image_id"]:
-        facts = ImageFacts(**values)  # type: ignore[arg-type]
-    return ImageResult(facts=facts, **row)  # type: ignore[arg-type]
+    facts = ImageFacts(**values) if values["image_id"] else None
+    return ImageResult(facts=facts, **row)

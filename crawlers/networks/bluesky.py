@@ -8,15 +8,13 @@ Repositories are read from the servers that hold them, which are complete: a pos
 They are listed by record key, the order of writing, and ``createdAt`` may be anything, so each is read to its end.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from crawlers.errors import CrawlError
-from crawlers.identity import key_from_env
+from crawlers.identity import key_from_env, token_from_env
 from crawlers.networks.base import (
     MalformedAnswerError,
     Memory,
@@ -44,7 +42,6 @@ from crawlers.networks.bluesky_records import (
 from crawlers.posts import Post
 from crawlers.sources import EnvironmentName, NetworkSource, ServerAddress
 
-_TOKEN = re.compile(r"[\x21-\x7e]+")
 _BARREN_PAGES = 3  # in a row; a search hides posts after it has cut its pages, so one without any is not its end
 _SECOND = timedelta(seconds=1)
 
@@ -106,7 +103,8 @@ class BlueskyNetwork:
         self._source = source
         self._window = surroundings.window
         self._home = Home(source.name, source.server, key_from_env(surroundings.environment))
-        self._token = _token(source, surroundings.environment)
+        variable, environment = source.token_env, surroundings.environment
+        self._token = token_from_env(environment, variable, source.name, source.server) if variable else None
         self._pages = Pages(self._home, surroundings.window, source.page_size, source.plc_directory)
         self.hashtags: frozenset[str] | None = frozenset(source.hashtags) or None
         self.complete_listing = source.mode == "sync" and not source.accounts  # a list of accounts may change
@@ -283,15 +281,6 @@ class BlueskyNetwork:
         if following and state["pages"] >= self._source.max_pages:
             return [], f"{page.timeline}: max_pages ({self._source.max_pages}) is reached before its end"
         return following, None
-
-
-def _token(source: BlueskySource, environment: Mapping[str, str]) -> str | None:
-    if source.token_env is None:
-        return None
-    token = environment.get(source.token_env, "").strip()
-    if not _TOKEN.fullmatch(token):
-        raise CrawlError(f"source {source.name}: set {source.token_env} to an access token of {source.server}")
-    return token
 
 
 def _unresolved(page: Page) -> PageContent:

@@ -15,8 +15,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from crawlers.errors import CrawlError
-from crawlers.identity import author_hmac, key_from_env
+from crawlers.identity import author_hmac, key_from_env, token_from_env
 from crawlers.networks.base import (
     MalformedAnswerError,
     Memory,
@@ -44,7 +43,6 @@ from crawlers.sources import (
 _LINK = re.compile(r"<([^<>]*)>([^<]*)")
 _NOT_CURSORS = frozenset({"limit", "access_token"})
 _PICTURE_NAME = re.compile(r"\.(jpe?g|png|webp|gif)$", re.IGNORECASE)
-_TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
 def _distinct(servers: tuple[str, ...]) -> tuple[str, ...]:
@@ -120,7 +118,7 @@ class MastodonNetwork:
         self._addresses = {server_name(address): address for address in source.addresses}
         self._ranks = {name: rank for rank, name in enumerate(self._addresses)}
         self._tokens = {
-            name: _token(source, variable, surroundings.environment, self._addresses[name])
+            name: token_from_env(surroundings.environment, variable, source.name, self._addresses[name])
             for name, variable in source.token_variables().items()
         }
         self._seeker = Seeker(surroundings.window) if source.seek else None
@@ -238,13 +236,6 @@ class MastodonNetwork:
             identity=hashlib.sha256(uri.encode()).hexdigest() if uri else None,
             server_rank=self._ranks[server],
         )
-
-
-def _token(source: MastodonSource, variable: str, environment: Mapping[str, str], address: str) -> str:
-    token = environment.get(variable, "").strip()
-    if not _TOKEN.fullmatch(token):
-        raise CrawlError(f"source {source.name}: set {variable} to an access token of {address}")
-    return token
 
 
 def _cursors(ids: list[str], link: str) -> list[dict[str, str]]:

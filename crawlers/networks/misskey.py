@@ -6,7 +6,6 @@ every note's tags, date and pictures are looked at by the crawler itself.
 """
 
 import hashlib
-import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -15,8 +14,7 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import Field, model_validator
 
-from crawlers.errors import CrawlError
-from crawlers.identity import author_hmac, key_from_env
+from crawlers.identity import author_hmac, key_from_env, token_from_env
 from crawlers.networks.base import (
     MalformedAnswerError,
     Memory,
@@ -41,7 +39,6 @@ from crawlers.sources import (
     without_port,
 )
 
-_TOKEN = re.compile(r"[\x21-\x7e]+")
 _OPEN = ("public", "home")  # the visibilities of notes that anyone may read
 _PROFILE_SIGNS = ("requireSigninToViewContents", "noCrawle", "preventAiLearning", "noindex")
 
@@ -83,9 +80,8 @@ class MisskeyNetwork:
         self._server = server_name(source.server)
         self._prefix = f"misskey:{self._server}/" if surroundings.several_servers else "misskey:"
         self._key = key_from_env(surroundings.environment)
-        self._token = surroundings.environment.get(source.token_env, "").strip() if source.token_env else None
-        if self._token is not None and not _TOKEN.fullmatch(self._token):
-            raise CrawlError(f"source {source.name}: set {source.token_env} to an access token of {source.server}")
+        variable, environment = source.token_env, surroundings.environment
+        self._token = token_from_env(environment, variable, source.name, source.server) if variable else None
         # Misskey keeps tags in the Unicode form NFKC, where a full-width letter is a plain one
         self.hashtags: frozenset[str] | None = frozenset(source.hashtags).union(
             fold_hashtags(unicodedata.normalize("NFKC", tag) for tag in source.hashtags)
