@@ -3,7 +3,7 @@
 from crawlers.dedup.clusters import unique_images
 from crawlers.dedup.hashing import HASH_VERSION, HashFailure, ImageHashes, hash_image, hash_images, image_hashes_table
 from crawlers.dedup.rule import DedupRule
-from crawlers.dedup.search import pairs_within
+from crawlers.dedup.search import near_pairs
 
 __all__ = [
     "HASH_VERSION",
@@ -13,6 +13,6 @@ __all__ = [
     "hash_image",
     "hash_images",
     "image_hashes_table",
-    "pairs_within",
+    "near_pairs",
     "unique_images",
 ]
