@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo dev test lint format integration bench clean
+.PHONY: help demo label-studio dev test lint format integration bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -21,8 +21,11 @@ $(READY): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $(READY)
 
-demo: $(READY)  ## from nothing to trained models and a report
-	@$(BIN)/stylegraph demo
+demo: $(READY)  ## from nothing to trained models and a report; LABEL_STUDIO=1: with a live Label Studio
+	@$(BIN)/stylegraph demo $(if $(LABEL_STUDIO),--label-studio)
+
+label-studio: $(READY)  ## a Label Studio server on 127.0.0.1 for trying
+	@$(BIN)/stylegraph label-studio
 
 dev: $(READY)  ## the Dagster UI on 127.0.0.1, on the instance of the last run
 	@$(BIN)/stylegraph dev

@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from pipeline.commands.predict import best_architecture
+from pipeline.best_model import best_architecture
 from pipeline.last_run import choose_config
 from pipeline.settings import load_settings
 from pipeline.storage import Storage

@@ -4,12 +4,18 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 
+from labeling.config import CANT_TELL, NOT_FASHION
 from labeling.tables import ANNOTATIONS, QUARANTINED_ANNOTATIONS
 from labeling.taxonomy import Taxonomy
+
+Answer = Literal["style", "not_fashion", "cant_tell"]
+
+_TEXTS: dict[Answer, str] = {"not_fashion": NOT_FASHION, "cant_tell": CANT_TELL}
+_NO_STYLE = {text.casefold(): answer for answer, text in _TEXTS.items()}
 
 
 @dataclass(frozen=True)
@@ -21,10 +27,12 @@ class Annotation:
     image_id: str
     labeled_image_id: str
     annotator: str
-    main: str
+    answer: Answer
+    main: str | None  # None unless the answer is a style
     subs: tuple[str, ...]
     review: str | None = None
     reviewer: str | None = None
+    note: str | None = None
     lead_time: float | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
@@ -40,7 +48,17 @@ class Refused:
     annotator: str | None
     reason: str
     detail: str
+    task_link: str | None
     raw: str
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What an answer says: a style with its sub styles, or one of the two answers of their own."""
+
+    answer: Answer
+    main: str | None  # None unless the answer is a style
+    subs: tuple[str, ...]  # in taxonomy order
 
 
 @dataclass(frozen=True)
@@ -69,25 +87,35 @@ class Annotations:
         )
 
 
-def check_labels(
-    mains: Sequence[str], subs: Sequence[str], taxonomy: Taxonomy
-) -> tuple[str, tuple[str, ...]] | Problem:
-    """Check one answer: exactly one main, known labels, the main not among the subs.
+def check_labels(mains: Sequence[str], subs: Sequence[str], taxonomy: Taxonomy) -> Labels | Problem:
+    """Check one answer: exactly one main, known labels, the main not among the subs, no subs without a style.
 
-    Returns the main and the distinct subs in taxonomy order, or the first problem.
+    "Not a fashion image" and "Can't tell" are answers in the place of a main label. Returns the labels, the subs
+    distinct and in taxonomy order, or the first problem.
     """
-    for text in (*mains, *subs):
+    without_style = {answer for text in mains if (answer := _no_style(text))}
+    for text in (*(text for text in mains if not _no_style(text)), *subs):
         if taxonomy.canonical(text) is None:
             return Problem("unknown_label", f"{text!r} is not in the taxonomy; correct it, or add it to the taxonomy")
     known_mains = taxonomy.ordered(label for text in mains if (label := taxonomy.canonical(text)))
     known_subs = taxonomy.ordered(label for text in subs if (label := taxonomy.canonical(text)))
-    if not known_mains:
+    chosen = [*known_mains, *(text for answer, text in _TEXTS.items() if answer in without_style)]
+    if not chosen:
         return Problem("no_main", "no main label; choose exactly one")
-    if len(known_mains) > 1:
-        return Problem("two_mains", f"{len(known_mains)} main labels ({', '.join(known_mains)}); choose exactly one")
+    if len(chosen) > 1:
+        return Problem("two_mains", f"{len(chosen)} main labels ({', '.join(chosen)}); choose exactly one")
+    if without_style:
+        if known_subs:
+            return Problem("subs_without_style", f"{chosen[0]!r} has sub labels beside it; remove one or the other")
+        return Labels(without_style.pop(), None, ())
     if known_mains[0] in known_subs:
         return Problem("main_in_subs", f"{known_mains[0]!r} is main and sub at once; remove it from the subs")
-    return known_mains[0], tuple(known_subs)
+    return Labels("style", known_mains[0], tuple(known_subs))
+
+
+def _no_style(text: str) -> Answer | None:
+    """Return which answer of its own a text is, whatever its case and the space around it."""
+    return _NO_STYLE.get(text.strip().replace("\u2019", "'").casefold())  # word processors curl the apostrophe
 
 
 def as_json(value: Any) -> str:

@@ -1,4 +1,7 @@
-"""Reads labels from a CSV file: ``image, main, subs``, the subs separated by ``|``."""
+"""Reads labels from a CSV file: ``image, main, subs``, the subs separated by ``|``.
+
+In ``main``, "Not a fashion image" and "Can't tell" count as they do on the labeling screen.
+"""
 
 import csv
 import logging
@@ -83,9 +86,7 @@ def _check(annotation_id: str, row: Row, index: ImageIndex, taxonomy: Taxonomy) 
     labels = check_labels(_split(main), _split(subs), taxonomy)
     if isinstance(labels, Problem):
         return labels
-    return Annotation(
-        annotation_id, None, resolved.image_id, resolved.labeled_image_id, CSV_ANNOTATOR, main=labels[0], subs=labels[1]
-    )
+    return Annotation(annotation_id, None, resolved.image_id, resolved.labeled_image_id, CSV_ANNOTATOR, **vars(labels))
 
 
 def _split(cell: str) -> list[str]:
@@ -101,4 +102,4 @@ def _refuse(annotation_id: str, row: Row, problem: Problem) -> Refused:
     detail = f"line {annotation_id.removeprefix('csv:')}: {problem.detail}"
     raw = as_json({"" if name is None else name: cell for name, cell in row.items()})
     named = image.strip() if isinstance(image, str) else None
-    return Refused(annotation_id, None, named, CSV_ANNOTATOR, problem.reason, detail, raw)
+    return Refused(annotation_id, None, named, CSV_ANNOTATOR, problem.reason, detail, None, raw)

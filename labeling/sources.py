@@ -1,4 +1,7 @@
-"""Where labels come from: the settings of each kind of source, and one function that reads any of them."""
+"""Where labels come from: the settings of each kind of source, and one function that reads any file of them.
+
+Labels of a live server are read from the mirror of its project: ``labeling.studio.answers.read_store``.
+"""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -9,6 +12,7 @@ from labeling.annotations import Annotations
 from labeling.csv_labels import read_label_csv
 from labeling.export import read_label_studio_export
 from labeling.references import ImageIndex
+from labeling.studio.settings import LabelStudioServer
 from labeling.taxonomy import Taxonomy
 
 
@@ -30,14 +34,15 @@ class LabelCsv(BaseModel):
     path: Path = Field(description="The CSV file: UTF-8, with a header.")
 
 
-LabelSource = Annotated[LabelStudioExport | LabelCsv, Field(discriminator="kind")]
+FileSource = LabelStudioExport | LabelCsv
+LabelSource = Annotated[FileSource | LabelStudioServer, Field(discriminator="kind")]
 
 
-def read_annotations(source: LabelStudioExport | LabelCsv, index: ImageIndex, taxonomy: Taxonomy) -> Annotations:
-    """Read all annotations of a source, those that count and those that were refused.
+def read_annotations(source: FileSource, index: ImageIndex, taxonomy: Taxonomy) -> Annotations:
+    """Read all annotations of a file, those that count and those that were refused.
 
     Raises:
-        LabelingError: if the source as a whole cannot be used.
+        LabelingError: if the file as a whole cannot be used.
     """
     match source:
         case LabelStudioExport():

@@ -1,25 +1,26 @@
 """What the experts get to see: one task for each unique image, with the context of its post."""
 
-from collections.abc import Callable
+import unicodedata
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any
-from urllib.parse import quote
 
 import pandas as pd
 import pyarrow as pa
 
+from labeling.config import ATTENTION
+from labeling.studio.pictures import local_files_url
 from labeling.tables import LABEL_TASKS
+
+MOST_TEXT = 500  # characters of a stranger's text that an expert is shown
+
+_JOINER = "\u200d"  # a control character that emoji are made with
 
 
 def stored_path(image_id: str) -> str:
     """Return the path of an image's bytes inside the data location."""
     return str(PurePosixPath("images", image_id[:2], image_id))
-
-
-def local_files_url(image_path: str) -> str:
-    """Return the address under which Label Studio serves a file of its document root (here: the data location)."""
-    return f"/data/local-files/?d={quote(image_path)}"
 
 
 def label_tasks(
@@ -69,18 +70,29 @@ def label_studio_tasks(
     tasks: pa.Table, image_url: Callable[[str], str] = local_files_url
 ) -> list[dict[str, dict[str, str]]]:
     """Turn ``LABEL_TASKS`` into the JSON that Label Studio imports; every field of the labeling config has a text."""
-    return [
-        {
-            "data": {
-                "image_id": row["image_id"],
-                "image": image_url(row["image_path"]),
-                "created_at": _date(row["created_at"]),
-                "hashtags": " ".join(f"#{tag}" for tag in row["hashtags"]),
-                "alt_text": row["alt_text"] or "",
-            }
-        }
-        for row in tasks.to_pylist()
-    ]
+    return [{"data": task_data(row, image_url)} for row in tasks.to_pylist()]
+
+
+def task_data(row: Mapping[str, Any], image_url: Callable[[str], str] = local_files_url) -> dict[str, str]:
+    """Return what Label Studio shows of one row of ``LABEL_TASKS``.
+
+    Hashtags and alt texts come from strangers: control characters are taken out, and what is longer than 500
+    characters is cut.
+
+    Args:
+        row: of ``LABEL_TASKS``.
+        image_url: from ``image_path`` to the address of the picture; without it, the document root of the server is
+            the data location.
+    """
+    return {
+        "image_id": row["image_id"],
+        "image": image_url(row["image_path"]),
+        "created_at": _date(row["created_at"]),
+        "hashtags": _shown(" ".join(f"#{tag}" for tag in row["hashtags"])),
+        "alt_text": _shown(row["alt_text"] or ""),
+        "window": row["window"],
+        ATTENTION: "",
+    }
 
 
 def _names(unique: pd.DataFrame, images: pd.DataFrame) -> dict[str, list[tuple[str, str]]]:
@@ -104,3 +116,14 @@ def _alt_texts(images: pd.DataFrame) -> dict[tuple[str, str], str]:
 
 def _date(moment: Any) -> str:
     return moment.strftime("%Y-%m-%d") if isinstance(moment, datetime) else ""
+
+
+def _shown(text: str) -> str:
+    """Make a stranger's text safe to show on one line."""
+    kept = "".join(
+        character if character == _JOINER or unicodedata.category(character)[0] not in "CZ" else " "
+        for character in text
+    )
+    # Label Studio signs every s3:// address that it finds in the data of a task, also one that a stranger wrote.
+    line = " ".join(kept.split()).replace("://", ": //")
+    return line if len(line) <= MOST_TEXT else line[: MOST_TEXT - 1] + "…"

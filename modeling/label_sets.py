@@ -41,8 +41,8 @@ def label_matrix(mains: Iterable[str], subs: Iterable[Sequence[str]], labels: Se
 def label_frequencies(labels: pd.DataFrame | pa.Table, taxonomy_labels: Sequence[str]) -> pa.Table:
     """How often each label of the taxonomy is main and sub label (Table 2), most frequent main label first.
 
-    Takes LABELS rows; those without a main label (conflicts) do not count. Equal counts stand in taxonomy order.
-    Raises ModelingError that names a label outside the taxonomy.
+    Takes LABELS rows; those without a main label (a conflict, or an answer that is no style) do not count. Equal counts
+    stand in taxonomy order. Raises ModelingError that names a label outside the taxonomy.
     """
     rows = _decided(as_frame(labels))
     mains = rows["main"].value_counts()
@@ -121,9 +121,9 @@ def data_set_candidates(
 ) -> pd.DataFrame:
     """Every labelled image with the reason that keeps it out of the label set, null for those in it.
 
-    Columns are those of DATA_SET and ``reason``: conflict (no main label), not_unique (unknown, or set aside as a
-    near-duplicate), other_main (main label not in the set), other_sub (a sub label not in the set), bridging (joins
-    groups of different splits; see ``modeling.splits``).
+    Columns are those of DATA_SET and ``reason``: no_main (a conflict, or an answer that is no style), not_unique
+    (unknown, or set aside as a near-duplicate), other_main (main label not in the set), other_sub (a sub label not in
+    the set), bridging (joins groups of different splits; see ``modeling.splits``).
     """
     images = as_frame(unique)
     assigned = assign_splits(images, as_frame(pairs), splits or SplitSettings())
@@ -187,7 +187,7 @@ def _reason(
     main: object, subs: Iterable[str], window: object, left_out: object, chosen: set[str], membership: Membership
 ) -> str | None:
     if not isinstance(main, str):
-        return "conflict"
+        return "no_main"
     if not isinstance(window, str):
         return "not_unique"
     if main not in chosen:

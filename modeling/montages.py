@@ -2,10 +2,11 @@
 
 import io
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
+import pandas as pd
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 Picture = Image.Image | bytes
@@ -58,6 +59,22 @@ def pair_gallery(
         return _note("No pairs to show.")
     cells = [([first, second], caption) for first, second, caption in pairs]
     return _grid(cells, columns, size)
+
+
+def suspicious_gallery(rows: pd.DataFrame, image_bytes: Callable[[str], bytes | None], most: int = 24) -> bytes:
+    """The first ``most`` rows of a SUSPICIOUS_LABELS table as pictures with what was given and what they look like.
+
+    ``image_bytes`` gives the bytes of an ``image_id``; a picture that it has not (None) leaves its place empty.
+    """
+    pictures: list[tuple[Picture, str]] = []
+    for row in rows.sort_values("rank").head(most).to_dict("records"):
+        caption = (
+            f"{row['rank']}. given: {' + '.join([row['given_main'], *row['given_subs']])}\n"
+            f"looks like: {' + '.join([row['suggested_main'], *row['suggested_subs']])}\n"
+            f"(quality {row['quality']:.2f})"
+        )
+        pictures.append((image_bytes(row["image_id"]) or Image.new("RGB", (1, 1), GROUND), caption))
+    return picture_grid(pictures, size=(170, 190))
 
 
 def _grid(cells: Sequence[tuple[list[Picture], str]], columns: int, size: tuple[int, int]) -> bytes:

@@ -90,3 +90,20 @@ class EvaluationSettings(_Settings):
 
     resamples: int = Field(default=1000, ge=100, le=100_000, description="bootstrap resamples of the groups")
     seed: int = Field(default=0, ge=0, description="seed of the resamples")
+    only_blind: bool = Field(
+        default=False, description="evaluate only on test images whose annotators were never shown a prediction"
+    )
+
+
+class SuspicionSettings(_Settings):
+    """The search for labels that are probably wrong."""
+
+    folds: int = Field(
+        default=5, ge=2, le=20, description="parts of the cross-validation that scores images out of sample"
+    )
+    most: int = Field(default=200, ge=1, description="labels listed per label set, the most suspicious first")
+    retrain: Literal["basic_cnn", "backbone", "backbone_max", "linear_probe"] | None = Field(
+        default=None,
+        description="architecture that is trained anew for each fold, as long as so many trainings; "
+        "none: linear heads on features, in seconds",
+    )

@@ -115,3 +115,21 @@ COMPARISON = pa.schema(
         pa.field("p_adjusted", pa.float64(), nullable=False),  # Holm over the table
     ]
 )
+
+SUSPICIOUS_LABELS = pa.schema(
+    [
+        pa.field("rank", pa.int32(), nullable=False),  # 1 is the label that is most likely wrong
+        pa.field("image_id", pa.string(), nullable=False),  # once in a label set
+        pa.field("label_set", pa.string(), nullable=False),
+        pa.field("split", pa.string(), nullable=False),  # train, validation, test
+        pa.field("kind", pa.string(), nullable=False),  # wrong_main, missing_label, extra_label
+        pa.field("label", pa.string(), nullable=False),  # the main, the absent or the sub label that is in doubt
+        pa.field("given_main", pa.string(), nullable=False),
+        pa.field("given_subs", pa.list_(pa.string()), nullable=False),  # in the label set's order
+        pa.field("suggested_main", pa.string(), nullable=False),  # the answer with this one thing put right
+        pa.field("suggested_subs", pa.list_(pa.string()), nullable=False),
+        pa.field("probability", pa.float64(), nullable=False),  # held-out, that the image has the label (as given)
+        pa.field("quality", pa.float64(), nullable=False),  # cleanlab's label quality: 0 surely wrong, 1 surely right
+        pa.field("scores_by", pa.string(), nullable=False),  # what gave the held-out scores
+    ]
+)

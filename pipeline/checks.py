@@ -10,6 +10,7 @@ from pipeline.settings import Settings
 from pipeline.storage import Storage
 
 MOST_QUARANTINED = 0.25  # share of annotations; above it, something is wrong with the export or the taxonomy
+MOST_CONFLICTS = 0.15  # share of annotated images
 
 
 def checks(settings: Settings) -> Sequence[dg.AssetChecksDefinition]:
@@ -116,6 +117,43 @@ def checks(settings: Settings) -> Sequence[dg.AssetChecksDefinition]:
             metadata={"share": share},
         )
 
+    @dg.asset_check(
+        asset="annotations", blocking=True, description="Every answer on the server is in a table: valid or set aside."
+    )
+    def no_answer_lost(storage: dg.ResourceParam[Storage]) -> dg.AssetCheckResult:
+        columns = ["annotation_id", "state"]
+        states = storage.read_table("annotation_versions", columns=columns).to_pandas()
+        given = set(states.loc[~states["annotation_id"].str.startswith("draft:"), "annotation_id"])
+        kept = {
+            annotation_id
+            for name in ("annotations", "quarantined_annotations")
+            for annotation_id in storage.read_table(name, columns=["annotation_id"]).column(0).to_pylist()
+        }
+        lost = sorted(given - kept)
+        return dg.AssetCheckResult(
+            passed=not lost,
+            description=f"all {len(given)} answers are in a table"
+            if not lost
+            else f"{len(lost)} answers are in no table, annotation {lost[0]} first: materialize annotations again",
+        )
+
+    @dg.asset_check(asset="labels", description="Few images wait for somebody to settle what experts disagree about.")
+    def few_conflicts(storage: dg.ResourceParam[Storage]) -> dg.AssetCheckResult:
+        status = storage.read_table("labels", columns=["status"]).column("status").to_pylist()
+        conflicts = status.count("conflict")
+        share = conflicts / max(1, len(status))
+        return dg.AssetCheckResult(
+            passed=share <= MOST_CONFLICTS,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=f"{conflicts} of {len(status)} images in conflict ({share:.1%})"
+            + (
+                ""
+                if share <= MOST_CONFLICTS
+                else "; look at main_confusion for the styles that are taken for each other"
+            ),
+            metadata={"share": share},
+        )
+
     @dg.asset_check(asset="data_set", blocking=True, description="No group of images stands in two splits.")
     def no_split_leakage(storage: dg.ResourceParam[Storage]) -> dg.AssetCheckResult:
         leaks = {}
@@ -147,13 +185,16 @@ def checks(settings: Settings) -> Sequence[dg.AssetChecksDefinition]:
             description="; ".join(notes) or "every label graph has edges between several labels",
         )
 
+    live = [no_answer_lost] if settings.label_studio is not None else []
     return [
+        *live,
         images_stored,
         share_set_aside,
         cluster_sizes,
         clusters_keep_the_rule,
         no_label_lost,
         few_quarantined,
+        few_conflicts,
         no_split_leakage,
         healthy_graph,
     ]

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from labeling.errors import LabelingError
 from pipeline.last_run import choose_config, remember
 from pipeline.settings import CONFIG_VARIABLE, PREFIX, Settings, SettingsError, load_settings
 from pipeline.tables import TableError
@@ -33,7 +34,7 @@ def main() -> None:
     warnings.filterwarnings("ignore", message=".*expected_writer_count")  # Dagster's own call
     try:
         app()
-    except (SettingsError, TableError) as error:
+    except (LabelingError, SettingsError, TableError) as error:
         errors.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
 
@@ -50,13 +51,36 @@ def run(config: Config = None, overrides: Overrides = None) -> None:
 
 @app.command()
 def demo(
-    folder: Annotated[Path, typer.Option(help="Where the demo keeps everything.")] = Path(".data/demo"),
+    folder: Annotated[
+        Path | None, typer.Option(help="Where the demo keeps everything.", show_default=".data/demo…")
+    ] = None,
     posts: Annotated[int, typer.Option(min=200, max=20_000, help="Posts in the small network.")] = 1500,
+    label_studio: Annotated[
+        bool, typer.Option("--label-studio", help="Let the simulated experts work in a live Label Studio.")
+    ] = False,
 ) -> None:
     """Start a small social network on 127.0.0.1, crawl it, label it, train on it, and report."""
     from pipeline.commands.demo import run_demo
 
-    raise typer.Exit(run_demo(folder, posts, console))
+    folder = folder or Path(".data/demo-label-studio" if label_studio else ".data/demo")
+    raise typer.Exit(run_demo(folder, posts, console, live=label_studio))
+
+
+@app.command()
+def label_studio(
+    config: Config = None,
+    folder: Annotated[Path, typer.Option(help="Where the server and its data are kept.")] = Path(".label-studio"),
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 8080,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start empty; the data of last time is put aside.")] = False,
+) -> None:
+    """Install Label Studio into a folder of its own and run it on 127.0.0.1, with users for trying."""
+    _, settings = _settings(config, None, recall=True)
+    from pipeline.commands.label_studio import serve as serve_label_studio
+    from pipeline.storage import Storage
+
+    storage = Storage(settings.data.location)
+    document_root = Path(storage.path("images")).parent if storage.is_local else folder / "files"
+    raise typer.Exit(serve_label_studio(folder, document_root, port, fresh, console))
 
 
 @app.command()

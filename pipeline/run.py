@@ -48,9 +48,15 @@ def collection_steps(settings: Settings) -> list[Step]:
     return [*crawl, Step("collection", jobs.COLLECTION, "Near-duplicates", needs=tuple(step.key for step in crawl))]
 
 
+def label_steps() -> list[Step]:
+    """Return the step that reads what the experts did."""
+    return [Step("labels", jobs.LABELS, "Experts' labels", needs=("collection",))]
+
+
 def model_steps(settings: Settings) -> list[Step]:
-    """Return the steps from the experts' labels to the report."""
-    steps = [Step("labels", jobs.LABELS, "Experts' labels", needs=("collection",))]
+    """Return the steps from the labels to the report."""
+    steps: list[Step] = []
+    suspicion: list[Step] = []
     for name in settings.label_sets:
         steps.append(Step(f"set {name}", jobs.LABEL_SET, f"Data set {name}", name, needs_all=("labels",)))
         models = [
@@ -67,6 +73,16 @@ def model_steps(settings: Settings) -> list[Step]:
             f"compare {name}", jobs.COMPARISON, f"Comparison, {name}", name, needs=tuple(m.key for m in models)
         )
         steps += [*models, compare]
+        suspicion.append(
+            Step(f"suspicion {name}", jobs.SUSPICION, f"Suspicious labels, {name}", name, needs_all=(f"set {name}",))
+        )
+    steps += suspicion
+    if settings.label_studio is not None:
+        compared = tuple(step.key for step in steps if step.job == jobs.COMPARISON)
+        if settings.label_studio.pre_annotations:
+            steps.append(Step("pre-annotations", jobs.PRE_ANNOTATION, "Predictions for experts", needs=compared))
+        if settings.label_studio.review_suspicious:
+            steps.append(Step("returns", jobs.RETURN, "Back to reviewers", needs=tuple(step.key for step in suspicion)))
     return [*steps, Step("report", jobs.REPORT, "Report", needs_all=("labels",))]
 
 
@@ -85,13 +101,18 @@ def run_steps(
             missing = list(step.needs)
         if missing:
             failed.add(step.key)
-            yield Outcome(step, 0.0, failure=f"not run, because of: {known[missing[0]].title}", skipped=True)
+            yield not_run(step, known[missing[0]])
             continue
         started(step)
         outcome = _run(step, definitions, instance)
         if outcome.failure:
             failed.add(step.key)
         yield outcome
+
+
+def not_run(step: Step, because_of: Step) -> Outcome:
+    """Return how a step ends that needs another one, which failed."""
+    return Outcome(step, 0.0, failure=f"not run, because of: {because_of.title}", skipped=True)
 
 
 def _run(step: Step, definitions: dg.Definitions, instance: dg.DagsterInstance) -> Outcome:

@@ -19,10 +19,19 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from crawlers.dedup.rule import DedupRule
 from crawlers.jobs import CrawlLimits
 from crawlers.registry import Source
+from labeling.consensus import ConsensusRule
 from labeling.sources import LabelSource
+from labeling.studio.settings import LabelStudioServer
 from labeling.styles import FASHION_STYLES
 from modeling.architectures import ARCHITECTURES
-from modeling.settings import EvaluationSettings, GraphSettings, LabelSetSettings, SplitSettings, WordVectorSettings
+from modeling.settings import (
+    EvaluationSettings,
+    GraphSettings,
+    LabelSetSettings,
+    SplitSettings,
+    SuspicionSettings,
+    WordVectorSettings,
+)
 from modeling.training_settings import PRESETS, BackboneSettings, TrainingSettings, preset_values
 
 CONFIG_VARIABLE = "STYLEGRAPH_CONFIG"
@@ -37,6 +46,7 @@ PATHS = (
     "data.location",
     "deduplication.overrides",
     "labels.path",
+    "labels.document_root",
     "backbone.weights",
     "word_vectors.path",
     "sources.*.folder",
@@ -137,6 +147,7 @@ class Settings(BaseSettings):
     deduplication: DeduplicationSettings = DeduplicationSettings()
     taxonomy: TaxonomySettings = TaxonomySettings()
     labels: LabelSource
+    consensus: ConsensusRule = ConsensusRule()
     label_sets: dict[str, LabelSetSettings] = Field(
         default_factory=lambda: {f"top-{n}": LabelSetSettings(name=f"top-{n}", top=n) for n in (5, 7)}, min_length=1
     )
@@ -147,6 +158,7 @@ class Settings(BaseSettings):
     backbone: BackboneSettings = BackboneSettings()
     training: TrainingSettings = TrainingSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    suspicion: SuspicionSettings = SuspicionSettings()
     report: ReportSettings = ReportSettings()
 
     @model_validator(mode="before")
@@ -190,7 +202,19 @@ class Settings(BaseSettings):
             for label in label_set.labels or ():
                 if label not in self.taxonomy.labels:
                     raise ValueError(f"label_sets.{name}.labels: {label!r} is not in taxonomy.labels")
+        server = self.label_studio
+        if server is not None and server.predict_with is not None and server.predict_with not in self.label_sets:
+            raise ValueError(f"labels.predict_with: no label set is called {server.predict_with!r}")
+        if self.evaluation.only_blind and server is None:
+            raise ValueError(
+                "evaluation.only_blind needs labels.kind = 'label_studio': no other source has blind images"
+            )
         return self
+
+    @property
+    def label_studio(self) -> LabelStudioServer | None:
+        """The live Label Studio project that labels come from; None where they come from a file."""
+        return self.labels if isinstance(self.labels, LabelStudioServer) else None
 
     @classmethod
     def settings_customise_sources(

@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -64,6 +64,22 @@ class Storage:
         self.write_bytes(self.table_key(name, partition), sink.getvalue().to_pybytes())
         return table
 
+    def write_batches(self, name: str, batches: Iterable[pa.RecordBatch], partition: Sequence[str] = ()) -> int:
+        """Write a table batch by batch, so that it need not fit into memory; return the number of rows.
+
+        Raises:
+            TableError: a batch is not what the schema says. Nothing is written then.
+        """
+        rows = 0
+        with self.temporary_folder() as folder:
+            path = folder / "table.parquet"
+            with pq.ParquetWriter(path, TABLES[name].schema, compression="zstd") as writer:
+                for batch in batches:
+                    writer.write_table(conform(name, pa.Table.from_batches([batch])))
+                    rows += batch.num_rows
+            self._move_in(path, self.table_key(name, partition))
+        return rows
+
     def has_table(self, name: str, partition: Sequence[str] = ()) -> bool:
         """Say whether the table, or this partition of it, was ever written."""
         return bool(self.filesystem.exists(self._path(self.table_key(name, partition))))
@@ -110,6 +126,17 @@ class Storage:
             return
         write_file(Path(path), content)
 
+    def _move_in(self, path: Path, key: str) -> None:
+        """Give a finished local file its place in the location, in one step."""
+        if not self.is_local:
+            self.filesystem.put_file(str(path), self._path(key))
+            return
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+        target = Path(self._path(key))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(target)  # the scratch folder is a part of the location
+
     def write_json(self, key: str, content: Any) -> None:
         """Write a JSON file atomically."""
         self.write_bytes(key, (json.dumps(content, ensure_ascii=False, indent=1) + "\n").encode())
@@ -130,6 +157,28 @@ class Storage:
     def path(self, key: str) -> str:
         """Return the full path or URL of a key, for people to open."""
         return self._path(key) if self.is_local else f"{self.location.rstrip('/')}/{key}"
+
+    @contextlib.contextmanager
+    def working_file(self, key: str) -> Iterator[Path]:
+        """Give a local file that a library changes in place; where the location is remote, it is fetched and put back.
+
+        It is put back also when the block fails: what was written until then is kept.
+        """
+        if self.is_local:
+            path = Path(self._path(key))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield path
+            return
+        path = self.scratch / key
+        if self.exists(key):
+            write_file(path, self.read_bytes(key))
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield path
+        finally:
+            if path.exists():
+                self.write_bytes(key, path.read_bytes())
 
     # images
 

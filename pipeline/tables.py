@@ -35,10 +35,21 @@ TABLES = {
         Table("unique_images", crawl.UNIQUE_IMAGES, "an image, kept as canonical or set aside with the reason"),
         Table("similar_pairs", crawl.SIMILAR_PAIRS, "two images that are duplicates or should be looked at"),
         Table("label_tasks", label.LABEL_TASKS, "a unique image with the context that helps to label it"),
+        Table("queued_tasks", label.QUEUED_TASKS, "a task that was put before the experts in Label Studio"),
         Table("annotations", label.ANNOTATIONS, "a valid annotation of one annotator"),
         Table("quarantined_annotations", label.QUARANTINED_ANNOTATIONS, "an annotation set aside with the reason"),
+        Table(
+            "annotation_versions", label.ANNOTATION_VERSIONS, "an annotation or draft as it once stood on the server"
+        ),
+        Table("returned_tasks", label.RETURNED_TASKS, "a task given back to an expert or a reviewer, with the reason"),
+        Table("pre_annotations", label.PRE_ANNOTATIONS, "a model's answer for a task, shown to experts unless blind"),
+        Table(
+            "prediction_acceptance", label.PREDICTION_ACCEPTANCE, "how experts took one model's answers of one label"
+        ),
         Table("labels", label.LABELS, "the main label and the sub labels of an image after review and consensus"),
         Table("agreement", label.AGREEMENT, "one figure of agreement between annotators"),
+        Table("main_confusion", label.MAIN_CONFUSION, "two main labels that two annotators gave to one image"),
+        Table("annotators", label.ANNOTATORS, "an annotator, in all or in one week"),
         Table("label_frequencies", model.LABEL_FREQUENCIES, "a label with its frequencies (Table 2)"),
         Table("data_set", model.DATA_SET, "an image of the label set with its labels and its split"),
         Table("split_balance", model.SPLIT_BALANCE, "the share of a label's images in one split"),
@@ -47,6 +58,11 @@ TABLES = {
         Table("training_curves", model.TRAINING_CURVES, "an epoch of training"),
         Table("scores", model.SCORES, "an image's scores for every label"),
         Table("evaluation", model.EVALUATION, "a metric with its 95% interval"),
+        Table(
+            "suspicious_labels",
+            model.SUSPICIOUS_LABELS,
+            "an image with the one of its labels that is most likely wrong",
+        ),
         Table("comparison", model.COMPARISON, "a metric compared between two architectures, paired"),
     )
 }

@@ -1,14 +1,21 @@
 """What stands before the experts, what they said, and the labels that follow."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
 
 import dagster as dg
 import pandas as pd
+import pyarrow as pa
 
 from labeling.agreement import agreement as agreement_table
+from labeling.agreement import confusion_table
+from labeling.annotations import Annotations
+from labeling.annotators import annotator_figures
 from labeling.consensus import consensus
 from labeling.references import ImageIndex
 from labeling.sources import read_annotations
+from labeling.studio.settings import LabelStudioServer
 from labeling.tasks import label_studio_tasks
 from labeling.tasks import label_tasks as task_table
 from labeling.taxonomy import Taxonomy
@@ -24,14 +31,17 @@ from pipeline.metadata import (
     table_metadata,
 )
 from pipeline.partitions import window_keys
+from pipeline.progress import Progress
 from pipeline.settings import Settings
 from pipeline.storage import Storage
+from pipeline.studio import Exported, open_store, open_studio
+from pipeline.tables import TABLES
 
 GRID_PICTURES = 18
 
 
-def label_assets() -> Sequence[dg.AssetsDefinition]:
-    """Return the assets of the group ``labels``."""
+def label_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
+    """Return the assets of the group ``labels`` that there are whatever the labels come from."""
 
     @dg.asset(**table_asset("label_tasks", group="labels"), deps=["posts", "images", "unique_images"])
     def label_tasks(settings: dg.ResourceParam[Settings], storage: dg.ResourceParam[Storage]) -> dg.MaterializeResult:
@@ -50,40 +60,111 @@ def label_assets() -> Sequence[dg.AssetsDefinition]:
             metadata=table_metadata(table, import_file=dg.MetadataValue.path(storage.path("label_studio/tasks.json")))
         )
 
-    @dg.multi_asset(
-        name="expert_annotations",
-        specs=[
+    return [label_tasks, _annotation_assets(settings), _consensus_assets()]
+
+
+def _annotation_assets(settings: Settings) -> dg.AssetsDefinition:
+    live = settings.label_studio is not None
+    deps = ["queued_tasks"] if live else ["label_tasks"]
+    specs = [
+        spec(
+            "annotations",
+            group="labels",
+            deps=deps,
+            description="Experts' annotations that keep the rules: one main label, known labels, no sub label that is "
+            "the main, a known annotator.",
+        ),
+        spec(
+            "quarantined_annotations",
+            group="labels",
+            deps=deps,
+            description="Annotations set aside, each with the reason and what to do about it.",
+        ),
+    ]
+    if live:
+        specs.append(
             spec(
-                "annotations",
+                "annotation_versions",
                 group="labels",
-                deps=["label_tasks"],
-                description="Experts' annotations that keep the rules: one main label, known labels, "
-                "no sub label that is the main.",
-            ),
-            spec(
-                "quarantined_annotations",
-                group="labels",
-                deps=["label_tasks"],
-                description="Annotations set aside, each with the reason and what to do about it.",
-            ),
-        ],
-    )
+                deps=deps,
+                description="Every version of every annotation and draft that was ever exported, as it stood on the "
+                "server; also of what was changed or deleted since.",
+            )
+        )
+
+    @dg.multi_asset(name="expert_annotations", specs=specs)
     def expert_annotations(
-        settings: dg.ResourceParam[Settings], storage: dg.ResourceParam[Storage]
+        settings: dg.ResourceParam[Settings],
+        storage: dg.ResourceParam[Storage],
+        progress: dg.ResourceParam[Progress],
     ) -> Iterator[dg.MaterializeResult]:
         """Read the label source and check every annotation."""
+        exported: dict[str, Any] = {}
         with for_people():
             index = ImageIndex.from_tasks(storage.read_table("label_tasks").to_pandas())
-            read = read_annotations(settings.labels, index, Taxonomy(settings.taxonomy.labels))
+            taxonomy = Taxonomy(settings.taxonomy.labels)
+            if isinstance(settings.labels, LabelStudioServer):
+                read, exported = _export(settings.labels, settings, storage, index, taxonomy, progress)
+            else:
+                read = read_annotations(settings.labels, index, taxonomy)
             valid = storage.write_table("annotations", read.valid)
             quarantined = storage.write_table("quarantined_annotations", read.quarantined)
         reasons = counts_markdown(reason_counts(quarantined.column("reason"), ""), "reason")
-        yield dg.MaterializeResult(asset_key="annotations", metadata=table_metadata(valid))
+        yield dg.MaterializeResult(asset_key="annotations", metadata=table_metadata(valid, **exported))
         yield dg.MaterializeResult(
             asset_key="quarantined_annotations",
             metadata=table_metadata(quarantined.drop_columns(["raw"]), reasons=dg.MetadataValue.md(reasons)),
         )
+        if live:
+            columns = [field.name for field in TABLES["annotation_versions"].schema if field.name != "raw"]
+            versions = storage.read_table("annotation_versions", columns=columns)
+            states = counts_markdown(reason_counts(versions.column("state"), ""), "state")
+            yield dg.MaterializeResult(
+                asset_key="annotation_versions",
+                metadata=table_metadata(versions, states=dg.MetadataValue.md(states)),
+            )
 
+    return expert_annotations
+
+
+def _export(
+    server: LabelStudioServer,
+    settings: Settings,
+    storage: Storage,
+    index: ImageIndex,
+    taxonomy: Taxonomy,
+    progress: Progress,
+) -> tuple[Annotations, dict[str, Any]]:
+    """Bring the mirror of the live project up to date and write all versions; return annotations and what was new."""
+    from labeling.studio.answers import annotation_versions, read_store
+    from labeling.studio.pull import pull
+
+    with open_studio(settings, storage) as studio, open_store(storage) as store:
+        pulled = pull(
+            studio.connection,
+            studio.project.project_id,
+            store,
+            page_size=server.page_size,
+            reconcile_after=timedelta(hours=server.reconcile_hours),
+            progress=progress.step("exporting what experts did"),
+        )
+        users = studio.connection.users()
+        returned = _returned_annotations(storage)
+        read = read_store(store, index, taxonomy, users, studio.project.task_link, returned)
+        storage.write_batches("annotation_versions", annotation_versions(store, index, users))
+        sync = store.sync
+    Exported(studio.project.project_id, sync.swept, sync.reconciled_at).write(storage)
+    return read, {"exported": dg.MetadataValue.json(vars(pulled))}
+
+
+def _returned_annotations(storage: Storage) -> frozenset[str]:
+    """Return the ids of annotations that were sent back to their annotators."""
+    if not storage.has_table("returned_tasks"):
+        return frozenset()
+    return frozenset(storage.read_table("returned_tasks").column("annotation_id").drop_null().to_pylist())
+
+
+def _consensus_assets() -> dg.AssetsDefinition:
     @dg.multi_asset(
         name="consensus",
         specs=[
@@ -93,34 +174,73 @@ def label_assets() -> Sequence[dg.AssetsDefinition]:
                 deps=["annotations"],
                 description="One main label and the sub labels of each image, after review and consensus.",
             ),
-            spec("agreement", group="labels", deps=["annotations"], description="How far the annotators agree."),
+            spec(
+                "agreement",
+                group="labels",
+                deps=["annotations"],
+                description="How far the annotators agree: over all, by window, by label and by pair.",
+            ),
+            spec(
+                "main_confusion",
+                group="labels",
+                deps=["annotations"],
+                description="Which main labels two annotators give to the same image.",
+            ),
+            spec(
+                "annotators",
+                group="labels",
+                deps=["annotations", "quarantined_annotations"],
+                description="Each annotator's answers, speed, reviews, agreement with the others, and drift of it.",
+            ),
         ],
     )
-    def labels(storage: dg.ResourceParam[Storage]) -> Iterator[dg.MaterializeResult]:
+    def labels(
+        settings: dg.ResourceParam[Settings], storage: dg.ResourceParam[Storage]
+    ) -> Iterator[dg.MaterializeResult]:
         """Settle what the annotators said into labels."""
         with for_people():
             annotations = storage.read_table("annotations").to_pandas()
+            quarantined = storage.read_table("quarantined_annotations").to_pandas()
             tasks = storage.read_table("label_tasks", columns=["image_id", "window"]).to_pandas()
-            table = storage.write_table(
-                "labels", consensus(annotations, dict(zip(tasks.image_id, tasks.window, strict=True)))
-            )
-            figures = storage.write_table("agreement", agreement_table(annotations))
-        frame = table.to_pandas()
-        status = {str(key): int(count) for key, count in frame["status"].value_counts().items()}
-        yield dg.MaterializeResult(
-            asset_key="labels",
-            metadata=table_metadata(
-                table,
-                status=dg.MetadataValue.md(counts_markdown(status, "status")),
-                pictures=picture(_labelled_pictures(storage, frame)),
-            ),
-        )
-        yield dg.MaterializeResult(
-            asset_key="agreement",
-            metadata=table_metadata(figures, figures=dg.MetadataValue.md(markdown(figures.to_pandas().head(40)))),
-        )
+            windows = dict(zip(tasks.image_id, tasks.window, strict=True))
+            tables = {
+                "labels": consensus(annotations, windows, settings.consensus),
+                "agreement": agreement_table(annotations, windows),
+                "main_confusion": confusion_table(annotations, settings.taxonomy.labels),
+                "annotators": annotator_figures(annotations, quarantined),
+            }
+            tables = {name: storage.write_table(name, table) for name, table in tables.items()}
+        yield from _label_results(storage, annotations, tables)
 
-    return [label_tasks, expert_annotations, labels]
+    return labels
+
+
+def _label_results(
+    storage: Storage, annotations: pd.DataFrame, tables: Mapping[str, pa.Table]
+) -> Iterator[dg.MaterializeResult]:
+    """What the UI shows of the labels and of how they came about."""
+    from labeling import figures  # brings matplotlib
+
+    labels, agreement, confusion, annotators = (table.to_pandas() for table in tables.values())
+    status = {str(key): int(count) for key, count in labels["status"].value_counts().items()}
+    shown: dict[str, dict[str, Any]] = {
+        "labels": {
+            "status": dg.MetadataValue.md(counts_markdown(status, "status")),
+            "pictures": picture(_labelled_pictures(storage, labels)),
+        },
+        "agreement": {
+            "figures": dg.MetadataValue.md(markdown(agreement.head(40))),
+            "pairs": picture(figures.pair_map(agreement)),
+            "by_window": picture(figures.agreement_by_window(agreement)),
+        },
+        "main_confusion": {"heat_map": picture(figures.confusion_map(confusion))},
+        "annotators": {
+            "lead_times": picture(figures.lead_times(annotations)),
+            "kappa_by_week": picture(figures.kappa_by_week(annotators)),
+        },
+    }
+    for name, table in tables.items():
+        yield dg.MaterializeResult(asset_key=name, metadata=table_metadata(table, **shown[name]))
 
 
 def _labelled_pictures(storage: Storage, labels: pd.DataFrame) -> bytes:

@@ -4,7 +4,7 @@ import contextlib
 import json
 import os
 import secrets
-import socket
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
@@ -12,17 +12,20 @@ from string import Template
 
 from rich.console import Console
 
+from pipeline.commands.live_demo import label_studio_environment, work_in_label_studio
+from pipeline.commands.ports import kept_port
 from pipeline.commands.report import print_report
 from pipeline.commands.run import run_stages, say_failures
-from pipeline.demo.check import check_planted
+from pipeline.demo.check import check_planted, check_work
 from pipeline.demo.experts import write_export
 from pipeline.demo.posts import HASHTAGS
 from pipeline.demo.server import running_server
+from pipeline.demo.work import Work
 from pipeline.demo.world import Planted, build_world
 from pipeline.display import Display, print_table
 from pipeline.last_run import remember
 from pipeline.partitions import window_keys
-from pipeline.run import collection_steps, model_steps
+from pipeline.run import Outcome, collection_steps, label_steps, model_steps
 from pipeline.settings import CONFIG_VARIABLE, Settings, load_settings
 from pipeline.storage import Storage, write_file
 
@@ -32,10 +35,18 @@ EXPORT_NAME = "label_studio_export.json"
 KEY_NAME = "hmac.key"
 KEY_VARIABLE = "STYLEGRAPH_HMAC_KEY"
 SEED = 2019
+LIVE_LABELS = """kind = "label_studio"
+project = "Fashion styles (demo)"
+reconcile_hours = 0
+"""
 
 
-def run_demo(folder: Path, posts: int, console: Console) -> int:
-    """Build the network, crawl it, let simulated experts label, train, compare; return the exit code."""
+def run_demo(folder: Path, posts: int, console: Console, *, live: bool) -> int:
+    """Build the network, crawl it, let simulated experts label, train, compare; return the exit code.
+
+    With ``live`` the experts work in a Label Studio server: the one that the environment names, else one of the demo's
+    own.
+    """
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     display = Display(console)
@@ -46,21 +57,23 @@ def run_demo(folder: Path, posts: int, console: Console) -> int:
         f"A small social network with {len(planted.posts):,} posts, {len(planted.images):,} drawn pictures",
         highlight=False,
     )
-    config = _write_config(folder)
+    config = _write_config(folder, live=live)
     with demo_environment(config, console) as environment:
         os.environ.update({**environment, CONFIG_VARIABLE: str(config)})
         settings = load_settings(config)
         remember(config)
-        storage = Storage(settings.data.location)
         outcomes = run_stages(settings, collection_steps(settings), console)
+        refused, work = Counter[str](), None
         if any(outcome.step.key == "collection" and not outcome.failure for outcome in outcomes):
-            tasks = storage.read_table("label_tasks").to_pandas()
-            refused = write_export(tasks, planted, folder / EXPORT_NAME, SEED, settings.taxonomy.labels)
-            outcomes += run_stages(settings, model_steps(settings), console)
+            if live:
+                work, further = work_in_label_studio(folder, planted, SEED, settings, console)
+            else:
+                refused, further = _write_export_file(folder, planted, settings, console)
+            outcomes += further
     failures = [outcome for outcome in outcomes if outcome.failure]
     if failures:
         return say_failures(failures, console)
-    ok = _print_checks(planted, refused, settings, storage, console)
+    ok = _print_checks(planted, refused, work, settings, console)
     print_report(settings, console)
     console.print(
         "Look at the graph: make dev      Use the model: stylegraph predict IMAGE", highlight=False, soft_wrap=True
@@ -68,32 +81,38 @@ def run_demo(folder: Path, posts: int, console: Console) -> int:
     return 0 if ok else 1
 
 
+def _write_export_file(
+    folder: Path, planted: Planted, settings: Settings, console: Console
+) -> tuple[Counter[str], list[Outcome]]:
+    """Let the experts' work appear as an exported file; go on to the report."""
+    tasks = Storage(settings.data.location).read_table("label_tasks").to_pandas()
+    refused = write_export(tasks, planted, folder / EXPORT_NAME, SEED, settings.taxonomy.labels)
+    return Counter(refused), run_stages(settings, [*label_steps(), *model_steps(settings)], console)
+
+
 @contextlib.contextmanager
 def demo_environment(config: Path, console: Console) -> Iterator[dict[str, str]]:
-    """Serve the demo's network while the block runs, when ``config`` is a demo's; give the variables a run needs."""
+    """Serve the demo's network while the block runs, when ``config`` is a demo's; give the variables a run needs.
+
+    Where its labels come from a live Label Studio, that is started too, unless the environment names one.
+    """
     folder = config.resolve().parent
     if not (folder / WORLD_NAME).is_dir() or config.name != CONFIG_NAME:
         yield {}
         return
-    port = load_port(folder)
+    port = kept_port(folder / "port")
     with running_server(folder / WORLD_NAME, port) as url:
         console.print(f"Demo network: {url}", highlight=False, soft_wrap=True)
-        yield {"STYLEGRAPH_SOURCES__DEMO__SERVER": url, KEY_VARIABLE: os.environ.get(KEY_VARIABLE) or _key(folder)}
-
-
-def load_port(folder: Path) -> int:
-    """Return the port that the demo's network had before if it is free, else a free one, and note it."""
-    note = folder / "port"
-    if note.exists():
-        port = int(note.read_text())
-        with contextlib.suppress(OSError), socket.socket() as probe:
-            probe.bind(("127.0.0.1", port))
-            return port
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    write_file(note, str(port).encode())
-    return port
+        variables = {
+            "STYLEGRAPH_SOURCES__DEMO__SERVER": url,
+            KEY_VARIABLE: os.environ.get(KEY_VARIABLE) or _key(folder),
+        }
+        settings = load_settings(config)
+        if settings.label_studio is None:
+            yield variables
+            return
+        with label_studio_environment(folder, settings, console) as studio:
+            yield {**variables, **studio}
 
 
 def _key(folder: Path) -> str:
@@ -105,30 +124,42 @@ def _key(folder: Path) -> str:
     return path.read_text().strip()
 
 
-def _write_config(folder: Path) -> Path:
+def _write_config(folder: Path, *, live: bool) -> Path:
     """Write the demo's settings file, unless it is there: people may have changed it."""
     config = folder / CONFIG_NAME
     if not config.exists():
         template = Template(resources.files("pipeline.demo").joinpath("stylegraph.toml").read_text("utf-8"))
-        write_file(config, template.substitute(export=EXPORT_NAME, hashtags=json.dumps(HASHTAGS)).encode())
+        labels = LIVE_LABELS if live else f'kind = "label_studio_export"\npath = "{EXPORT_NAME}"'
+        write_file(config, template.substitute(labels=labels, hashtags=json.dumps(HASHTAGS)).encode())
     return config
 
 
 def _print_checks(
-    planted: Planted, refused: Mapping[str, int], settings: Settings, storage: Storage, console: Console
+    planted: Planted, refused: Mapping[str, int], work: Work | None, settings: Settings, console: Console
 ) -> bool:
     """Print what was planted beside what was found; return whether everything was."""
+    storage = Storage(settings.data.location)
     windows = window_keys(settings.windows)
+    annotations = storage.read_table("annotations").to_pandas()
+    quarantined = storage.read_table("quarantined_annotations").to_pandas()
     checks = check_planted(
         planted,
         posts=storage.read_windows("posts", windows).to_pandas(),
         images=storage.read_windows("images", windows).to_pandas(),
         counts=storage.read_windows("crawl_counts", windows).to_pandas(),
         unique=storage.read_table("unique_images").to_pandas(),
-        annotations=storage.read_table("annotations").to_pandas(),
-        quarantined=storage.read_table("quarantined_annotations").to_pandas(),
+        annotations=annotations,
+        quarantined=quarantined,
         refused=refused,
     )
+    if work is not None:
+        checks += check_work(
+            work,
+            annotations=annotations,
+            quarantined=quarantined,
+            versions=storage.read_table("annotation_versions").to_pandas(),
+            returned=storage.read_table("returned_tasks").to_pandas(),
+        )
     rows = [[check.name, check.planted, check.found, "✓" if check.ok else "differs"] for check in checks]
     print_table("Planted and found", ["what", "planted", "found", ""], rows, console)
     return all(check.ok for check in checks)

@@ -15,11 +15,14 @@ from crawlers.errors import CrawlError
 from crawlers.networks.base import Surroundings
 from crawlers.registry import NETWORKS
 from crawlers.sources import ArchiveSource, NetworkSource
+from labeling.errors import LabelingError
+from labeling.studio.settings import LabelStudioServer
 from modeling.errors import ModelingError
 from modeling.word_vectors import word_vectors
 from pipeline.partitions import crawl_window
 from pipeline.settings import Settings, SettingsError, load_settings
 from pipeline.storage import Storage
+from pipeline.tables import TableError
 
 PACKAGES = (
     "dagster",
@@ -78,12 +81,39 @@ def _inputs(settings: Settings) -> Iterator[Finding]:
         elif isinstance(source, NetworkSource):
             yield from _secrets(name, source, settings)
             yield from (_server(name, address) for address in source.addresses)
-    path = settings.labels.path
-    yield Finding("labels", path.exists(), str(path) + ("" if path.exists() else " does not exist; set labels.path"))
+    yield _labels(settings)
     weights = settings.backbone.weights_path
     if weights is not None:
         yield Finding("weights", weights.exists(), str(weights) + ("" if weights.exists() else " does not exist"))
     yield _vectors(settings)
+
+
+def _labels(settings: Settings) -> Finding:
+    if isinstance(settings.labels, LabelStudioServer):
+        return _label_studio(settings)
+    path = settings.labels.path
+    return Finding("labels", path.exists(), str(path) + ("" if path.exists() else " does not exist; set labels.path"))
+
+
+def _label_studio(settings: Settings) -> Finding:
+    """Look for the server and the project, with the token that the environment holds."""
+    from labeling.studio.project import find_project
+    from pipeline.studio import open_connection, picture_source, server_of
+
+    server = server_of(settings)
+    try:
+        picture_source(server, Storage(settings.data.location))
+        with open_connection(settings) as connection:
+            version = connection.version()
+            known = find_project(connection, server.project) is not None
+    except (LabelingError, TableError) as error:
+        return Finding("labels", False, str(error))
+    detail = f"Label Studio {version} at {connection.url}, project {server.project!r} " + (
+        "is there" if known else "is made by the first run"
+    )
+    if connection.insecure:
+        return Finding("labels", False, f"{detail}; the token travels unencrypted: use https")
+    return Finding("labels", True, detail)
 
 
 def _data_location(settings: Settings) -> Finding:

@@ -8,26 +8,9 @@ from rich.console import Console
 
 from modeling.architectures import display_title
 from modeling.errors import ModelingError
+from pipeline.best_model import best_architecture
 from pipeline.settings import Settings, SettingsError
 from pipeline.storage import Storage
-from pipeline.tables import TableError
-
-
-def best_architecture(settings: Settings, storage: Storage, label_set: str) -> str:
-    """Return the architecture with the highest mean of the five recalls on the VALIDATION split.
-
-    Raises:
-        TableError: no model of this label set was evaluated yet.
-    """
-    scores = {}
-    for architecture in settings.architectures:
-        if storage.has_table("evaluation", (label_set, architecture)):
-            for row in storage.read_table("evaluation", (label_set, architecture)).to_pylist():
-                if row["split"] == "validation" and row["metric"] == "mean5" and row["value"] is not None:
-                    scores[architecture] = row["value"]
-    if not scores:
-        raise TableError(f"no model of {label_set} was evaluated yet: run `stylegraph run` first")
-    return max(scores, key=lambda name: scores[name])
 
 
 def predict_images(

@@ -9,18 +9,37 @@ from pipeline.commands.report import print_report
 from pipeline.display import Display
 from pipeline.graph import build_definitions
 from pipeline.instance import open_instance
-from pipeline.run import Outcome, Step, collection_steps, model_steps, run_steps
+from pipeline.run import Outcome, Step, collection_steps, label_steps, model_steps, not_run, run_steps
 from pipeline.settings import Settings
 from pipeline.storage import Storage
 
 
 def run_all(settings: Settings, console: Console) -> int:
     """Run the whole graph, print the tables, and return the exit code: 0 only when every step went well."""
-    outcomes = run_stages(settings, [*collection_steps(settings), *model_steps(settings)], console)
+    outcomes = run_stages(settings, [*collection_steps(settings), *label_steps()], console)
+    if outcomes[-1].failure:
+        outcomes += [not_run(step, outcomes[-1].step) for step in model_steps(settings)]
+    elif waiting := waits_for_experts(settings):
+        console.print(waiting, highlight=False, soft_wrap=True)
+        return say_failures([outcome for outcome in outcomes if outcome.failure], console)
+    else:
+        outcomes += run_stages(settings, model_steps(settings), console)
     failures = [outcome for outcome in outcomes if outcome.failure]
     if not any(outcome.step.key == "report" for outcome in failures):
         print_report(settings, console, without={o.step.partition for o in failures if o.step.job == jobs.MODEL})
     return say_failures(failures, console)
+
+
+def waits_for_experts(settings: Settings) -> str | None:
+    """Return what to tell people where a live Label Studio has tasks, but no expert has answered yet."""
+    storage = Storage(settings.data.location)
+    if settings.label_studio is None or storage.read_table("labels", columns=["main"]).column("main").drop_null():
+        return None
+    tasks = storage.read_table("queued_tasks", columns=["state"]).column("state").to_pylist().count("queued")
+    return (
+        f"{tasks:,} images wait in Label Studio, in the project {settings.label_studio.project!r}, and none has a "
+        "label yet. Run this again when experts have answered, or switch on the sensor in `stylegraph dev`."
+    )
 
 
 def run_stages(settings: Settings, steps: Sequence[Step], console: Console) -> list[Outcome]:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from pipeline.demo.judgement import DRAFT, STYLE, VALID
 from pipeline.demo.planted import DROPPED_KINDS, FAILED_KINDS, KEPT_KINDS, UNSEEN_KINDS, Planted
+from pipeline.demo.work import Work
 
 
 @dataclass(frozen=True)
@@ -114,11 +116,42 @@ def _check_annotations(
     checks = [
         _exact(f"annotations refused: {reason}", count, found[reason]) for reason, count in sorted(refused.items())
     ]
+    styles = annotations[annotations["answer"] == STYLE]
     right = sum(
         image_id in planted.images and planted.images[image_id].main == main
-        for image_id, main in zip(annotations["image_id"], annotations["main"], strict=True)
+        for image_id, main in zip(styles["image_id"], styles["main"], strict=True)
     )
-    checks.append(
-        Check("main labels as planted (at least 88%)", len(annotations), right, right >= 0.88 * len(annotations) > 0)
-    )
+    checks.append(Check("main labels as planted (at least 88%)", len(styles), right, right >= 0.88 * len(styles) > 0))
+    return checks
+
+
+def check_work(
+    work: Work,
+    *,
+    annotations: pd.DataFrame,
+    quarantined: pd.DataFrame,
+    versions: pd.DataFrame,
+    returned: pd.DataFrame,
+) -> list[Check]:
+    """Compare what the simulated experts did on a live server with the tables that came back from it.
+
+    Tables: ANNOTATIONS, QUARANTINED_ANNOTATIONS, ANNOTATION_VERSIONS and RETURNED_TASKS, exported after ``work``.
+    """
+    answers, reviews = Counter(annotations["answer"]), Counter(annotations["review"].dropna())
+    reasons, refused = Counter(quarantined["reason"]), Counter(work.refused)
+    back = returned[(returned["way"] == "to_annotator") & returned["annotation_id"].isin(annotations["annotation_id"])]
+    corrected = Counter(back.drop_duplicates(["annotation_id", "reason"])["reason"])
+    pairs = {
+        "answers": (work.outcomes, answers, sorted(VALID)),
+        "annotations refused": (refused, reasons, sorted(refused | reasons)),
+        "reviews": (work.reviews, reviews, ["accepted", "rejected"]),
+        "sent back and corrected": (work.corrected, corrected, sorted(work.corrected | corrected)),
+    }
+    checks = [
+        _exact(f"{what}: {name}", planted[name], found[name])
+        for what, (planted, found, names) in pairs.items()
+        for name in names
+    ]
+    kept = versions["annotation_id"].nunique()
+    checks.append(_exact("answers in the history", work.outcomes.total() + work.corrected[DRAFT], kept))
     return checks

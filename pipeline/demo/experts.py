@@ -1,12 +1,9 @@
-"""Simulated experts: two label every image, a third reviews, and their work is written as a Label Studio export.
-
-Nobody labelled anything: the answers are the planted truth with the mistakes that people make, and every name says so.
-"""
+"""The simulated experts' work as a file: two label every image, a third reviews, written as a Label Studio export."""
 
 import json
 import os
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,21 +11,27 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from labeling.config import ACCEPTED, MAIN, NOTE, REJECTED, REVIEW, SUBS
+from pipeline.demo.judgement import (
+    DRAFT,
+    EXPERTS,
+    REVIEWER,
+    SKIPPED,
+    VALID,
+    Answer,
+    Submission,
+    Verdict,
+    impression,
+    leaves_draft,
+    submission,
+    verdicts,
+)
 from pipeline.demo.planted import Planted, PlantedImage
-from pipeline.demo.styles import STYLES, similar_style
+from pipeline.demo.results import answer_results, review_results
+from pipeline.demo.styles import STYLES
 
-EXPERTS = ("simulated-expert-1@example.invalid", "simulated-expert-2@example.invalid")
-REVIEWER = "simulated-reviewer@example.invalid"
-
-_WRONG_MAIN = (0.05, 0.08)  # chance that expert 1 and 2 see another main style
-_MISSED_SUB, _EXTRA_SUB = 0.12, 0.015
-_SKIPPED, _INVALID, _DRAFT = 0.012, 0.007, 0.012
-_REVIEWED = 0.8  # of the images on whose main style the experts disagree
 _START = datetime(2019, 9, 9, 8, tzinfo=UTC)
 
 Json = dict[str, Any]
-_Labels = tuple[list[str], list[str]]
 
 
 def write_export(
@@ -77,11 +80,11 @@ class _Office:
     def label_task(self, row: Json, truth: PlantedImage) -> Json:
         """One task of the export with both experts' answers, and the reviewer's decision where they disagree."""
         self._task += 1
-        answers = [_answer(truth, _WRONG_MAIN[expert], self.rng) for expert in range(len(EXPERTS))]
-        annotations = [self._submit(expert, answers[expert]) for expert in range(len(EXPERTS))]
-        if answers[0][0] != answers[1][0] and self.rng.random() < _REVIEWED:
-            self._review(annotations, answers, truth)
-        drafts = [self._draft(answers[0])] if self.rng.random() < _DRAFT else []
+        answers = [impression(truth, expert, self.rng) for expert in range(len(EXPERTS))]
+        annotations = [self._submit(expert, answer) for expert, answer in enumerate(answers)]
+        for verdict in verdicts(answers, truth, self.rng):
+            self._review(annotations[verdict.place], verdict)
+        drafts = [self._draft(answers[0])] if leaves_draft(self.rng) else []
         created = _stamp(_START - timedelta(days=1))
         return {
             "id": self._task,
@@ -110,19 +113,15 @@ class _Office:
             "comment_authors": [],
         }
 
-    def _submit(self, expert: int, answer: _Labels) -> Json:
-        """What an expert submits: mostly the answer, sometimes a skip or something that no rule allows."""
-        seconds = float(np.round(self.rng.gamma(4.0, 4.0) + 2.0, 3))
-        self._clock += timedelta(seconds=seconds)
-        skipped = bool(self.rng.random() < _SKIPPED)
-        if skipped:
-            self.refused["skipped"] += 1
-        elif self.rng.random() < _INVALID:
-            answer, reason = _mistake(answer, self.rng)
-            self.refused[reason] += 1
-        return self._annotation_of(expert, [] if skipped else self._results(answer), seconds, skipped)
+    def _submit(self, expert: int, answer: Answer) -> Json:
+        submitted = submission(answer, self.rng)
+        self._clock += timedelta(seconds=submitted.seconds)
+        if submitted.outcome not in VALID:
+            self.refused[submitted.outcome] += 1
+        return self._annotation_of(expert, submitted)
 
-    def _annotation_of(self, expert: int, results: list[Json], seconds: float, skipped: bool) -> Json:
+    def _annotation_of(self, expert: int, submitted: Submission) -> Json:
+        results = answer_results(submitted.answer, self._result_key)
         self._annotation += 1
         person = {
             "id": expert + 1,
@@ -134,12 +133,12 @@ class _Office:
             "id": self._annotation,
             "completed_by": person,
             "result": results,
-            "was_cancelled": skipped,
+            "was_cancelled": submitted.outcome == SKIPPED,
             "ground_truth": False,
             "created_at": _stamp(self._clock),
             "updated_at": _stamp(self._clock),
             "draft_created_at": None,
-            "lead_time": seconds,
+            "lead_time": submitted.seconds,
             "prediction": {},
             "result_count": len(results),
             "unique_id": self._key(16),
@@ -154,59 +153,31 @@ class _Office:
             "last_created_by": None,
         }
 
-    def _results(self, labels: _Labels) -> list[Json]:
-        return [self._result(name, choices) for name, choices in zip((MAIN, SUBS), labels, strict=True) if choices]
-
-    def _result(self, name: str, choices: Sequence[str]) -> Json:
-        value = {"choices": list(choices)}
-        return {
-            "id": self._key(5),
-            "type": "choices",
-            "value": value,
-            "origin": "manual",
-            "from_name": name,
-            "to_name": "image",
-        }
-
     def _key(self, size: int) -> str:
         return self.rng.bytes(size).hex()
 
-    def _review(self, annotations: list[Json], answers: list[_Labels], truth: PlantedImage) -> None:
-        """The reviewer accepts the right answer, or rejects the wrong one."""
-        right = [at for at, answer in enumerate(answers) if answer[0] == [truth.main]]
-        if not right:
-            return
-        accept = self.rng.random() < 0.8
-        decided = annotations[right[0] if accept else 1 - right[0]]
-        if decided["was_cancelled"]:
+    def _result_key(self) -> str:
+        return self._key(5)
+
+    def _review(self, annotation: Json, verdict: Verdict) -> None:
+        """Add the reviewer's decision, unless the answer was skipped."""
+        if annotation["was_cancelled"]:
             return
         self._clock += timedelta(seconds=30)
-        decided["result"].append(self._result(REVIEW, [ACCEPTED if accept else REJECTED]))
-        if not accept:
-            note = {"text": [f"Looks more like {truth.main}."]}
-            decided["result"].append(
-                {
-                    "id": self._key(5),
-                    "type": "textarea",
-                    "value": note,
-                    "origin": "manual",
-                    "from_name": NOTE,
-                    "to_name": "image",
-                }
-            )
-        decided["result_count"] = len(decided["result"])
-        decided["updated_at"] = _stamp(self._clock)
-        decided["updated_by"] = {"id": 3, "email": REVIEWER, "first_name": "Simulated", "last_name": "Reviewer"}
+        annotation["result"] += review_results(verdict, self._result_key)
+        annotation["result_count"] = len(annotation["result"])
+        annotation["updated_at"] = _stamp(self._clock)
+        annotation["updated_by"] = {"id": 3, "email": REVIEWER, "first_name": "Simulated", "last_name": "Reviewer"}
 
-    def _draft(self, answer: _Labels) -> Json:
-        self.refused["draft"] += 1
+    def _draft(self, answer: Answer) -> Json:
+        self.refused[DRAFT] += 1
         self._annotation += 1
         return {
             "id": self._annotation,
             "user": EXPERTS[0],
             "created_username": f" {EXPERTS[0]}, 1",
             "created_ago": "2 weeks",
-            "result": self._results((answer[0], [])),
+            "result": answer_results(Answer(answer.mains), self._result_key),
             "lead_time": 3.0,
             "was_postponed": False,
             "import_id": None,
@@ -215,37 +186,6 @@ class _Office:
             "task": self._task,
             "annotation": None,
         }
-
-
-def _answer(truth: PlantedImage, wrong: float, rng: np.random.Generator) -> _Labels:
-    """What an expert sees in an image: the truth, or a style like it."""
-    main = truth.main
-    subs = [sub for sub in truth.subs if rng.random() >= _MISSED_SUB]
-    if rng.random() < wrong:
-        if truth.subs and rng.random() < 0.7:
-            main = truth.subs[int(rng.integers(len(truth.subs)))]
-        else:
-            main = similar_style(truth.main, (), rng)
-        subs = [sub for sub in subs if sub != main]
-        if truth.main not in subs and rng.random() < 0.7:
-            subs.append(truth.main)
-    elif rng.random() < _EXTRA_SUB:
-        subs.append(similar_style(main, subs, rng))
-    return [main], subs
-
-
-def _mistake(answer: _Labels, rng: np.random.Generator) -> tuple[_Labels, str]:
-    """An answer that breaks a rule, and the reason with which it is refused."""
-    (main, *_), subs = answer
-    match int(rng.integers(4)):
-        case 0:
-            return ([main, similar_style(main, (), rng)], subs), "two_mains"
-        case 1:
-            return (["Streetwear"], subs), "unknown_label"
-        case 2:
-            return ([main], [*subs, main]), "main_in_subs"
-        case _:
-            return ([], subs), "no_main"
 
 
 def _stamp(moment: datetime) -> str:

@@ -16,6 +16,7 @@ from pipeline.report.results import results_view
 from pipeline.report.score_browser import browser_payload, differences_view, ranked
 from pipeline.report.sources import sources_view
 from pipeline.report.summary import summary_view
+from pipeline.report.suspicious import suspicious_view
 from pipeline.report.thumbnails import Thumbnails
 
 FOLDER = Path(__file__).parent
@@ -30,6 +31,7 @@ SECTIONS = (
     ("results", "Results"),
     ("differences", "Where the models differ"),
     ("tests", "Paired tests"),
+    ("suspicious", "Suspicious labels"),
     ("browser", "Image by image"),
     ("versions", "Versions"),
 )
@@ -79,6 +81,7 @@ def _label_set(data: ReportData, result: LabelSetResult, models: Any, thumbnails
         "results": results_view(data, result),
         "differences": differences_view(data, result, models, thumbnails),
         "tests": paired_tests_view(data, result),
+        "suspicious": suspicious_view(result, thumbnails),
         "version": result.data_set_version,
         "graph_hash": result.graph_hash,
         "models": [_model(data, model) for model in result.models],

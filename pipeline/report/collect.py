@@ -32,13 +32,24 @@ PACKAGES = (
     "pillow",
     "ImageHash",
 )
+SINGLE = {  # fields of the report that are whole tables
+    "unique_images": "unique_images",
+    "similar_pairs": "similar_pairs",
+    "labels": "labels",
+    "agreement": "agreement",
+    "confusion": "main_confusion",
+    "annotators": "annotators",
+    "quarantined_annotations": "quarantined_annotations",
+    "returned": "returned_tasks",
+    "acceptance": "prediction_acceptance",
+    "label_frequencies": "label_frequencies",
+}
 
 
 def collect(settings: Settings, storage: Storage) -> ReportData:
     """Return the tables of the last run, its models' cards, its settings and the versions of its code."""
     windows = window_keys(settings.windows)
-    single = ("unique_images", "similar_pairs", "labels", "agreement", "quarantined_annotations", "label_frequencies")
-    frames: dict[str, pd.DataFrame | None] = {name: _frame(storage, name) for name in single}
+    frames: dict[str, pd.DataFrame | None] = {field: _frame(storage, table) for field, table in SINGLE.items()}
 
     def thumbnail(image_id: str) -> bytes | None:
         key = storage.image_key(image_id)

@@ -36,6 +36,7 @@ class LabelSetResult:
     split_balance: pd.DataFrame | None = None  # SPLIT_BALANCE
     correlation: pd.DataFrame | None = None  # CORRELATION_MATRIX
     comparison: pd.DataFrame | None = None  # COMPARISON
+    suspicious: pd.DataFrame | None = None  # SUSPICIOUS_LABELS
     models: Sequence[ModelResult] = ()
     data_set_version: str | None = None
     graph_hash: str | None = None
@@ -55,7 +56,11 @@ class ReportData:
     similar_pairs: pd.DataFrame | None = None  # SIMILAR_PAIRS
     labels: pd.DataFrame | None = None  # LABELS
     agreement: pd.DataFrame | None = None  # AGREEMENT
+    confusion: pd.DataFrame | None = None  # MAIN_CONFUSION
+    annotators: pd.DataFrame | None = None  # ANNOTATORS
+    acceptance: pd.DataFrame | None = None  # PREDICTION_ACCEPTANCE
     quarantined_annotations: pd.DataFrame | None = None  # QUARANTINED_ANNOTATIONS
+    returned: pd.DataFrame | None = None  # RETURNED_TASKS
     label_frequencies: pd.DataFrame | None = None  # LABEL_FREQUENCIES
     label_sets: Sequence[LabelSetResult] = ()
     versions: Mapping[str, str] = field(default_factory=dict)  # what -> version or hash

@@ -1,20 +1,15 @@
-"""The experts' labels: Table 2, how they came about, how far annotators agree, and what was set aside."""
+"""The experts' labels: Table 2, how they came about, and what was set aside or given back."""
 
 from typing import Any
 
 import pandas as pd
 
 from modeling.published import PAPER_IMAGES, TABLE_2
+from pipeline.report.annotators import acceptance_view, agreement_view, annotators_view, confusion_view
 from pipeline.report.data import ReportData
-from pipeline.report.wording import missing, reason_text
+from pipeline.report.wording import reason_text, web_link
 
-MEASURES = {
-    "same_main": ("Same main label", "share of the pairs of answers, 0 to 1"),
-    "krippendorff_alpha": ("Krippendorff's alpha, main label", "1: perfect, 0: as by chance"),
-    "masi": ("MASI distance, main and sub labels", "0: the same sets, 1: nothing in common"),
-    "cohen_kappa": ("Cohen's kappa, main label", "1: perfect, 0: as by chance"),
-}
-EXAMPLES = 3  # quarantined rows quoted for each reason
+EXAMPLES = 3  # rows quoted for each reason
 
 
 def labels_view(data: ReportData) -> dict[str, Any]:
@@ -24,9 +19,13 @@ def labels_view(data: ReportData) -> dict[str, Any]:
         "paper_images": PAPER_IMAGES,
         "total": 0 if data.label_frequencies is None else int(data.label_frequencies["main_images"].sum()),
         "statuses": _counted(data.labels, "status"),
-        "agreement": _agreement(data.agreement),
-        "per_label": _per_label(data.agreement),
+        "answers": _counted(data.labels, "answer"),
+        "agreement": agreement_view(data.agreement),
+        "confusion": confusion_view(data.confusion),
+        "annotators": annotators_view(data.annotators),
+        "acceptance": acceptance_view(data.acceptance),
         "quarantined": _quarantined(data.quarantined_annotations),
+        "returned": _returned(data.returned),
     }
 
 
@@ -63,43 +62,32 @@ def _counted(table: pd.DataFrame | None, column: str) -> list[dict[str, Any]]:
     ]
 
 
-def _agreement(agreement: pd.DataFrame | None) -> list[dict[str, Any]]:
-    if agreement is None:
-        return []
-    overall = agreement[agreement["label"].isna()]
-    rows = []
-    for measure, (name, meaning) in MEASURES.items():
-        part = overall[overall["measure"] == measure]
-        for row in part.sort_values(["annotator_a", "annotator_b"]).itertuples():
-            pair = [who for who in (row.annotator_a, row.annotator_b) if not missing(who)]
-            rows.append(
-                {
-                    "name": name,
-                    "meaning": meaning,
-                    "pair": " and ".join(pair) or "all annotators",
-                    "value": None if missing(row.value) else float(row.value),
-                    "images": int(row.images),
-                }
-            )
-    return rows
-
-
-def _per_label(agreement: pd.DataFrame | None) -> list[dict[str, Any]]:
-    if agreement is None:
-        return []
-    part = agreement[agreement["label"].notna() & (agreement["measure"] == "same_main")]
-    part = part[part["images"] > 0].sort_values(["images", "label"], ascending=[False, True])
-    return [
-        {"label": row.label, "value": None if missing(row.value) else float(row.value), "images": int(row.images)}
-        for row in part.itertuples()
-    ]
-
-
 def _quarantined(quarantined: pd.DataFrame | None) -> list[dict[str, Any]]:
     if quarantined is None:
         return []
     rows = _counted(quarantined, "reason")
     for row in rows:
-        part = quarantined[quarantined["reason"] == row["code"]].sort_values("annotation_id")
-        row["examples"] = [str(detail) for detail in part["detail"].head(EXAMPLES)]
+        part = quarantined[quarantined["reason"] == row["code"]].sort_values("annotation_id").head(EXAMPLES)
+        row["examples"] = [
+            {"detail": str(example.detail), "task": example.task_id, "link": web_link(example.task_link)}
+            for example in part.itertuples()
+        ]
     return rows
+
+
+def _returned(returned: pd.DataFrame | None) -> list[dict[str, Any]]:
+    """Tasks given back, by reason and way, most first."""
+    if returned is None:
+        return []
+    ways = returned.sort_values(["returned_at", "task_id"]).groupby(["reason", "way"], sort=True)
+    rows = [
+        {
+            "code": reason,
+            "text": reason_text(reason),
+            "way": reason_text(way),
+            "count": len(part),
+            "example": part["detail"].iloc[-1],
+        }
+        for (reason, way), part in ways
+    ]
+    return sorted(rows, key=lambda row: -row["count"])

@@ -37,14 +37,22 @@ REASONS: dict[str, str] = {
     "forbidden_path": "path leaves the folder",
     "unreadable_file": "file cannot be read",
     "robots_txt": "forbidden by robots.txt",
-    "agreed": "annotators agree",
+    "agreed": "most or all annotators agree",
     "resolved_by_review": "settled by a reviewer",
-    "majority": "majority of annotators",
-    "single": "one annotator",
-    "conflict": "annotators disagree: no label",
+    "conflict": "no agreement: no label yet",
+    "unreviewed": "one answer, not reviewed",
+    "style": "a style",
+    "not_fashion": "not a fashion image",
+    "cant_tell": "cannot be told",
+    "suspicious": "label looks wrong to the models",
+    "to_annotator": "to the same annotator",
+    "to_another_annotator": "to another annotator",
+    "to_reviewer": "to a reviewer",
     "two_mains": "more than one main label",
     "no_main": "no main label",
     "unknown_label": "label outside the taxonomy",
+    "subs_without_style": "sub labels without a style",
+    "unknown_control": "for a question that is not on the screen",
     "unknown_choice": "review is neither accepted nor rejected",
     "no_annotator": "nobody named as annotator",
     "near_duplicate": "labels were given for a near-duplicate",
@@ -54,6 +62,9 @@ REASONS: dict[str, str] = {
     "ambiguous_image": "name fits more than one image",
     "duplicate_image": "image was named before",
     "skipped": "skipped by the annotator",
+    "sent_back": "sent back, not answered again yet",
+    "deleted": "deleted in Label Studio",
+    "task_deleted": "task deleted in Label Studio",
     "draft": "draft, never submitted",
     "superseded": "replaced by a newer one of the same annotator",
     "plain": "as it is",
@@ -117,6 +128,27 @@ def p_value(value: Any) -> str:
     if missing(value):
         return NOTHING
     return "<\u00a00.001" if float(value) < 0.001 else f"{float(value):.3f}"
+
+
+def figure(value: Any, digits: int = 2) -> str:
+    """A coefficient such as kappa as ``0.81`` or ``−0.05``; a dash where it is undefined."""
+    if missing(value):
+        return NOTHING
+    text = f"{abs(float(value)):.{digits}f}"
+    return text if float(value) >= 0 or not text.strip("0.") else "−" + text
+
+
+def duration(seconds: Any) -> str:
+    """A time as ``8 s``, ``75 s`` or ``3.5 min``; a dash where it is unknown."""
+    if missing(seconds):
+        return NOTHING
+    return f"{float(seconds):.0f}\u00a0s" if float(seconds) < 99.5 else f"{float(seconds) / 60:.1f}\u00a0min"
+
+
+def web_link(address: Any) -> str | None:
+    """The address if a page may link to it: http or https only, never a script."""
+    text = "" if missing(address) else str(address).strip()
+    return text if text.lower().startswith(("http://", "https://")) else None
 
 
 def missing(value: Any) -> bool:

@@ -8,10 +8,19 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration import atproto_server, mastodon_mock_server
+from labeling.studio.server import RunningServer
+from tests.integration import atproto_server, label_studio_server, mastodon_mock_server
 from tests.integration.atproto_server import AtprotoServer
 from tests.integration.finished_demo import FinishedDemo
+from tests.integration.label_studio_server import LabelStudioFiles
 from tests.integration.mastodon_mock_server import MastodonMock
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the first test that needs Label Studio wait for its installation; a limit of a test's own comes first."""
+    for item in items:
+        if {"label_studio", "label_studio_files"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.timeout(label_studio_server.SETUP_SECONDS))
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +30,21 @@ def atproto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AtprotoServer]
     A test that uses it may have to wait for the installation; see atproto_server.INSTALL_SECONDS.
     """
     with atproto_server.start(tmp_path_factory.mktemp("atproto")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def label_studio_files(tmp_path_factory: pytest.TempPathFactory) -> LabelStudioFiles:
+    """An installed Label Studio and a database with users, for tests that need a server of their own."""
+    return label_studio_server.build(tmp_path_factory.mktemp("label-studio"))
+
+
+@pytest.fixture(scope="session")
+def label_studio(
+    label_studio_files: LabelStudioFiles, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningServer]:
+    """A Label Studio with an admin, two experts and a reviewer. Each test makes its own project."""
+    with label_studio_files.server(tmp_path_factory.mktemp("label-studio-server")) as running:
         yield running
 
 

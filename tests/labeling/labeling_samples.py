@@ -36,18 +36,22 @@ def index_of(*rows: dict[str, Any]) -> ImageIndex:
     return ImageIndex.from_tasks(pa.Table.from_pylist(list(rows), schema=LABEL_TASKS).to_pandas())
 
 
-def annotation(image: int, annotator: str, main: str, subs: Sequence[str] = (), **changes: Any) -> dict[str, Any]:
-    """A row of ANNOTATIONS."""
+def annotation(
+    image: int, annotator: str, main: str | None, subs: Sequence[str] = (), **changes: Any
+) -> dict[str, Any]:
+    """A row of ANNOTATIONS; without a main label, one that says that the image shows no fashion."""
     row = {
         "annotation_id": f"{image}:{annotator}",
         "task_id": str(image),
         "image_id": image_id(image),
         "labeled_image_id": image_id(image),
         "annotator": annotator,
+        "answer": "not_fashion" if main is None else "style",
         "main": main,
         "subs": list(subs),
         "review": None,
         "reviewer": None,
+        "note": None,
         "lead_time": None,
         "created_at": None,
         "updated_at": None,

@@ -14,6 +14,7 @@ from labeling import (
     read_annotations,
     read_label_csv,
 )
+from labeling.studio.settings import LabelStudioServer
 
 INDEX = index_of(
     task_row(1, ["1.jpg", "1-copy.jpg", "1-more.jpg"], aside=[11, 12]),
@@ -48,6 +49,9 @@ def test_good_rows_become_annotations(tmp_path: Path) -> None:
         ("2.jpg,Cosy,", "unknown_label", "'Cosy' is not in the taxonomy"),
         ("2.jpg,Casual,Cosy", "unknown_label", "'Cosy' is not in the taxonomy"),
         ("2.jpg,Casual,casual", "main_in_subs", "remove it from the subs"),
+        ("2.jpg,Can't tell,Casual", "subs_without_style", "remove one or the other"),
+        ("2.jpg,Can't tell|Casual,", "two_mains", "Casual, Can't tell"),
+        ("2.jpg,Casual,Not a fashion image", "unknown_label", "'Not a fashion image'"),
         ("9.jpg,Casual,", "unknown_image", "'9.jpg'"),
         (",Casual,", "unknown_image", "''"),
         ("2.jpg,Casual", "malformed", "more or fewer cells"),
@@ -65,6 +69,20 @@ def test_a_wrong_row_is_set_aside_with_its_line_and_the_rest_goes_on(
     assert refused["detail"].startswith("line 3: ")
     assert detail in refused["detail"]
     assert refused["image"] == line.split(",")[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Not a fashion image", "not_fashion"),
+        (" not a fashion IMAGE ", "not_fashion"),
+        ("Can't tell", "cant_tell"),
+        ("can\u2019t tell", "cant_tell"),
+    ],
+)
+def test_no_style_is_written_as_on_the_labeling_screen(tmp_path: Path, text: str, expected: str) -> None:
+    (row,) = read(tmp_path, f"2.jpg,{text},").valid.to_pylist()
+    assert (row["answer"], row["main"], row["subs"]) == (expected, None, [])
 
 
 def test_labels_of_a_copy_follow_to_the_canonical_image(tmp_path: Path) -> None:
@@ -125,6 +143,9 @@ def test_settings_choose_the_kind_of_source(tmp_path: Path) -> None:
     assert read_annotations(source, INDEX, FASHION_STYLES).valid.num_rows == 1
     export = LabelStudioExport(path=written(tmp_path / "export.json", []))
     assert read_annotations(export, INDEX, FASHION_STYLES).valid.num_rows == 0
+    assert adapter.validate_python({"kind": "label_studio", "project": "Fashion"}) == LabelStudioServer(
+        project="Fashion"
+    )
     with pytest.raises(ValidationError, match="label_studio_export"):
         adapter.validate_python({"kind": "excel", "path": "a.xls"})
     with pytest.raises(ValidationError, match="pth"):

@@ -23,7 +23,7 @@ def test_a_good_annotation_is_read_in_full(tmp_path: Path) -> None:
     reviewed = [
         *GOOD,
         choices("review", "Accepted"),
-        {"from_name": "note", "type": "textarea", "value": {"text": ["ok"]}},
+        {"from_name": "note", "to_name": "image", "type": "textarea", "value": {"text": ["ok", "but dark"]}},
     ]
     by = {"id": 4, "email": "expert@example.invalid", "first_name": "", "last_name": ""}
     (row,) = read(tmp_path, task(3, answer(17, reviewed, by, updated_by=9))).valid.to_pylist()
@@ -31,8 +31,9 @@ def test_a_good_annotation_is_read_in_full(tmp_path: Path) -> None:
     assert row["task_id"] == "3"
     assert row["image_id"] == row["labeled_image_id"] == image_id(3)
     assert row["annotator"] == "expert@example.invalid"
-    assert (row["main"], row["subs"]) == ("Casual", ["Romantic", "Sexy"])  # subs in the order of the taxonomy
-    assert (row["review"], row["reviewer"]) == ("accepted", "9")
+    assert (row["answer"], row["main"]) == ("style", "Casual")
+    assert row["subs"] == ["Romantic", "Sexy"]  # in the order of the taxonomy
+    assert (row["review"], row["reviewer"], row["note"]) == ("accepted", "9", "ok\nbut dark")
     assert row["lead_time"] == 12.5
     assert row["updated_at"].isoformat() == "2024-05-02T08:01:00+00:00"
 
@@ -54,7 +55,17 @@ def test_a_user_is_one_person_with_and_without_the_address(tmp_path: Path) -> No
         ([choices("main", "Casuall")], "unknown_label", "'Casuall' is not in the taxonomy"),
         ([*GOOD, choices("subs", "Cosy")], "unknown_label", "'Cosy'"),
         ([*GOOD, choices("subs", "Casual")], "main_in_subs", "'Casual' is main and sub at once"),
+        ([choices("main", "Casual", "Can't tell")], "two_mains", "Casual, Can't tell"),
+        ([choices("main", "Not a fashion image", "Can't tell")], "two_mains", "Not a fashion image, Can't tell"),
+        ([choices("main", "Can't tell"), choices("subs", "Sexy")], "subs_without_style", '"Can\'t tell" has sub'),
+        ([*GOOD, choices("subs", "Can't tell")], "unknown_label", "Can't tell"),
         ([*GOOD, choices("mood", "Happy")], "unknown_control", "'mood'"),
+        ([*GOOD, {"from_name": ["main"]}], "unknown_control", "['main']"),
+        ([*GOOD, choices("subs", "Retro") | {"type": "labels"}], "malformed", "'labels'"),
+        ([*GOOD, choices("subs", "Retro") | {"to_name": "text"}], "malformed", "'text'"),
+        ([{"from_name": "main", "value": {"choices": "Casual"}}], "malformed", "no list of choices"),
+        ([{"from_name": "main", "value": {"choices": [["Casual"]]}}], "malformed", "no list of choices"),
+        ([{"from_name": "main", "value": {"choices": [1]}}], "malformed", "no list of choices"),
         ([*GOOD, choices("review", "Perhaps")], "unknown_choice", "Perhaps"),
         ([*GOOD, choices("review", "Accepted", "Rejected")], "unknown_choice", "Accepted, Rejected"),
         ([*GOOD, {"type": "relation"}], "unknown_control", "None"),
@@ -75,6 +86,30 @@ def test_a_wrong_answer_is_set_aside_and_the_good_one_beside_it_arrives(
     assert detail in refused["detail"]
     assert "\n" not in refused["detail"]
     assert json.loads(refused["raw"])["result"] == result
+    assert refused["task_link"] is None
+
+
+@pytest.mark.parametrize(("text", "expected"), [("Not a fashion image", "not_fashion"), ("Can't tell", "cant_tell")])
+def test_no_style_is_an_answer_too(tmp_path: Path, text: str, expected: str) -> None:
+    (row,) = read(tmp_path, task(1, answer(8, [choices("main", text)], 2))).valid.to_pylist()
+    assert (row["answer"], row["main"], row["subs"]) == (expected, None, [])
+
+
+@pytest.mark.parametrize("value", [None, "dark", {"text": 5}, {"text": [5]}, {}])
+def test_a_note_that_cannot_be_read_is_no_reason_to_lose_the_answer(tmp_path: Path, value: Any) -> None:
+    note = {"from_name": "note", "to_name": "image", "type": "textarea", "value": value}
+    (row,) = read(tmp_path, task(1, answer(8, [*GOOD, note], 2))).valid.to_pylist()
+    assert row["note"] is None
+
+
+@pytest.mark.parametrize("editor", [4, None])
+def test_a_review_by_the_annotator_or_by_nobody_does_not_count(
+    tmp_path: Path, editor: int | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    reviewed = [*GOOD, choices("review", "Accepted")]
+    (row,) = read(tmp_path, task(1, answer(8, reviewed, 4, updated_by=editor))).valid.to_pylist()
+    assert (row["main"], row["review"], row["reviewer"]) == ("Casual", None, None)
+    assert "1 reviews do not count" in caplog.text
 
 
 def test_skipped_and_draft_answers_are_set_aside(tmp_path: Path) -> None:
@@ -125,8 +160,9 @@ def test_the_order_of_tasks_changes_nothing(tmp_path: Path) -> None:
 
 def test_odd_values_beside_the_labels_are_no_reason_to_lose_an_answer(tmp_path: Path) -> None:
     odd = answer(1, GOOD, updated_at="yesterday", created_at=5, lead_time="long")
-    (row,) = read(tmp_path, task(1, odd)).valid.to_pylist()
-    assert (row["updated_at"], row["created_at"], row["lead_time"]) == (None, None, None)
+    odder = answer(2, GOOD, updated_at="0001-01-01T00:00:00+09:00", created_at=True, lead_time=True)
+    for row in read(tmp_path, task(1, odd), task(2, odder)).valid.to_pylist():
+        assert (row["updated_at"], row["created_at"], row["lead_time"]) == (None, None, None)
 
 
 def test_a_task_that_is_none_is_set_aside(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def image_name(number):
 
 
 def labels_table(*labelled):
-    """LABELS rows from (main, subs): image 0, 1, ... in that order; main None is a conflict."""
+    """LABELS rows from (main, subs): image 0, 1, ... in that order; main None: a conflict or no style."""
     return pd.DataFrame(
         {
             "image_id": [image_name(i) for i in range(len(labelled))],
@@ -117,7 +117,7 @@ def test_membership_of_all_labels():
     labels = labels_table(
         ("Casual", ["Retro"]), ("Casual", ["Sporty"]), ("Sporty", ["Casual"]), (None, []), ("Retro", [])
     )
-    assert reasons(labels, ["Casual", "Retro"]) == [None, "other_sub", "other_main", "conflict", None]
+    assert reasons(labels, ["Casual", "Retro"]) == [None, "other_sub", "other_main", "no_main", None]
 
 
 def test_membership_of_the_main_label_drops_other_subs():
@@ -168,7 +168,7 @@ def test_set_aside_and_unknown_images_are_left_out():
 def test_an_empty_label_set_says_why():
     labels = labels_table(("Casual", ["Sporty"]), ("Military", []), (None, []))
     with pytest.raises(
-        ModelingError, match=r"'top-2' has no image \(1 conflict, 1 other_main, 1 other_sub\): label more"
+        ModelingError, match=r"'top-2' has no image \(1 no_main, 1 other_main, 1 other_sub\): label more"
     ):
         data_set(labels, unique_table(3), NO_PAIRS, ["Casual", "Retro"], name="top-2")
     with pytest.raises(ModelingError, match=r"the label set has no image \(no labelled image at all\)"):

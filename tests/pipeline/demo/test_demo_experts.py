@@ -9,7 +9,8 @@ from labeling.consensus import consensus
 from labeling.export import read_label_studio_export
 from labeling.references import ImageIndex
 from labeling.taxonomy import Taxonomy
-from pipeline.demo.experts import EXPERTS, REVIEWER, write_export
+from pipeline.demo.experts import write_export
+from pipeline.demo.judgement import EXPERTS, REVIEWER
 from pipeline.demo.planted import Planted, PlantedImage
 from pipeline.demo.styles import STYLES, main_styles, sub_styles
 

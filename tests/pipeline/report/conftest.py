@@ -11,6 +11,8 @@ from PIL import Image, ImageDraw
 
 from crawlers import tables as crawl
 from labeling import tables as label
+from labeling.agreement import agreement, confusion_table
+from labeling.annotators import annotator_figures
 from modeling import tables as model
 from modeling.correlation import correlation_table
 from modeling.evaluate import compare, evaluate
@@ -137,37 +139,86 @@ def label_frames(unique, random):
         main = STYLES[random.choice(len(STYLES), p=weights / weights.sum())]
         near = {"Romantic": "Elegant", "Elegant": "Romantic", "Casual": "Natural", "Sexy": "Casual"}.get(main, "Casual")
         subs = sorted({near} if random.random() < 0.45 else set(), key=STYLES.index)
-        status = ("agreed",) * 8 + ("resolved_by_review", "single", "conflict")
+        status = ("agreed",) * 8 + ("resolved_by_review", "unreviewed", "conflict")
         chosen = status[place % 11]
+        answer = None if chosen == "conflict" else "not_fashion" if place % 50 == 7 else "style"
         rows.append(
             {"image_id": key, "window": unique["window"].iloc[0], "status": chosen, "annotators": 2}
-            | {"main": None if chosen == "conflict" else main, "subs": subs, "mains": [main, main]}
+            | {"answer": answer, "main": main if answer == "style" else None, "mains": [main, main]}
+            | {"subs": subs if answer == "style" else []}
         )
-    agreement = [
-        {
-            "measure": "cohen_kappa",
-            "annotator_a": "simulated-1",
-            "annotator_b": "simulated-2",
-            "value": 0.81,
-            "images": 900,
-        },
-        {"measure": "krippendorff_alpha", "value": 0.8, "images": 900},
-        {"measure": "masi", "value": 0.74, "images": 900},
-        {"measure": "same_main", "value": 0.87, "images": 900},
-        *({"measure": "same_main", "label": style, "value": 0.8, "images": 50} for style in STYLES[:9]),
-    ]
-    reasons = ["two_mains"] * 4 + ["unknown_label"] * 3 + ["skipped"] * 20 + ["draft"] * 9
-    quarantined = [
-        {"annotation_id": str(number), "reason": reason, "detail": f"annotation {number}: <b>check</b> it", "raw": "{}"}
-        for number, reason in enumerate(reasons)
-    ]
     labels = frame(rows, label.LABELS)
+    annotations, windows = annotation_frame(labels, random)
     return {
         "labels": labels,
-        "agreement": frame(agreement, label.AGREEMENT),
-        "quarantined_annotations": frame(quarantined, label.QUARANTINED_ANNOTATIONS),
+        "agreement": agreement(annotations, windows, resamples=100).to_pandas(),
+        "confusion": confusion_table(annotations, STYLES).to_pandas(),
+        "annotators": annotator_figures(annotations, permutations=199).to_pandas(),
+        "acceptance": acceptance_frame(),
+        "quarantined_annotations": quarantine_frame(),
+        "returned": returned_frame(),
         "label_frequencies": label_frequencies(labels, STYLES).to_pandas(),
     }
+
+
+def annotation_frame(labels, random):
+    """What three simulated experts say of each image, the last of whom gets worse; and the images' windows."""
+    rows, windows = [], {}
+    for place, row in enumerate(labels.itertuples()):
+        week = place * 6 // len(labels)
+        windows[row.image_id] = WINDOWS[week]
+        answer = "not_fashion" if row.answer == "not_fashion" else "style"
+        for person, right in enumerate((0.9, 0.8, 0.8 if week < 5 else 0.3)):
+            main = row.mains[0] if random.random() < right else STYLES[random.integers(6)]
+            rows.append(
+                {"annotation_id": f"{place}:{person}", "image_id": row.image_id, "labeled_image_id": row.image_id}
+                | {"annotator": f"simulated-{person + 1}@example.invalid", "answer": answer}
+                | {"main": main if answer == "style" else None, "subs": []}
+                | {"lead_time": 8.0 + 40 * random.random(), "created_at": moment(week * 24 * 7 + place % 90)}
+                | ({"review": "accepted", "reviewer": "simulated-reviewer"} if place % 9 == person else {})
+            )
+    return frame(rows, label.ANNOTATIONS), windows
+
+
+def acceptance_frame():
+    rows = [
+        {"model_version": "ml_gcn 0123abcd", "label": name, "blind": blind, "answers": 40}
+        | {"accepted": 20 + 8 * (not blind), "changed": 6, "rejected": 14 - 8 * (not blind)}
+        for name in (None, "Casual", "Retro")
+        for blind in (False, True)
+    ]
+    return frame(rows, label.PREDICTION_ACCEPTANCE)
+
+
+def quarantine_frame():
+    reasons = ["two_mains"] * 4 + ["unknown_label"] * 3 + ["skipped"] * 20 + ["draft"] * 9
+    links = [f"https://label-studio.example.invalid/projects/1/data?task={number}" for number in range(3)]
+    rows = [
+        {
+            "annotation_id": f"{number:03}",
+            "reason": reason,
+            "detail": f"annotation {number}: <b>check</b> it",
+            "raw": "{}",
+        }
+        | {"task_id": str(number), "task_link": links[number] if number < len(links) else None}
+        for number, reason in enumerate(reasons)
+    ]
+    return frame(rows, label.QUARANTINED_ANNOTATIONS)
+
+
+def returned_frame():
+    ways = {"two_mains": "to_annotator", "conflict": "to_another_annotator", "suspicious": "to_reviewer"}
+    rows = [
+        {
+            "task_id": number,
+            "reason": reason,
+            "way": way,
+            "detail": f"look at task {number} again",
+            "returned_at": START,
+        }
+        for number, (reason, way) in enumerate([*ways.items(), *ways.items(), ("conflict", "to_another_annotator")])
+    ]
+    return frame(rows, label.RETURNED_TASKS)
 
 
 def data_set_frame(labels, names):

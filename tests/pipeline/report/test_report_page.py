@@ -23,7 +23,11 @@ TABLES = (
     "similar_pairs",
     "labels",
     "agreement",
+    "confusion",
+    "annotators",
+    "acceptance",
     "quarantined_annotations",
+    "returned",
     "label_frequencies",
 )
 VOID = {"meta", "link", "img", "br", "input", "line", "circle", "polyline"}
@@ -93,7 +97,7 @@ def test_every_section_is_there_and_linked(page):
 def test_page_needs_nothing_from_outside(html, page):
     for tag, attrs in page.tags:
         for name in ("src", "href", "xlink:href", "action", "poster"):
-            if name in attrs:
+            if name in attrs and not (tag == "a" and attrs[name].startswith("https://label-studio.example.invalid/")):
                 assert attrs[name].startswith(("#", "data:")), (tag, attrs)
     assert "url(" not in html
     assert "@import" not in html
@@ -137,7 +141,28 @@ def test_text_of_strangers_stays_text(run_data):
     evil = '<img src=x onerror="alert(1)"></script><script>alert(2)</script>'
     labels = ["Casual", evil]
     frequencies = run_data.label_frequencies.head(2).assign(label=labels)
-    quarantined = run_data.quarantined_annotations.assign(detail=evil, reason=evil)
+    quarantined = run_data.quarantined_annotations.assign(
+        detail=evil, reason=evil, task_id=evil, task_link="javascript:alert(3)"
+    )
+    returned = run_data.returned.assign(detail=evil, reason=evil, way=evil)
+    annotators = run_data.annotators[run_data.annotators["annotator"] == "simulated-3@example.invalid"]
+    agreement = run_data.agreement.assign(
+        annotator_a=run_data.agreement["annotator_a"].replace("simulated-1@example.invalid", evil),
+        label=run_data.agreement["label"].replace("Casual", evil),
+        window=run_data.agreement["window"].replace("2019-07-01", evil),
+    )
+    confusion = run_data.confusion.assign(
+        label_a=run_data.confusion["label_a"].replace("Casual", evil),
+        label_b=run_data.confusion["label_b"].replace("Casual", evil),
+    )
+    acceptance = run_data.acceptance.assign(model_version=evil)
+    answers = {
+        "returned": returned,
+        "annotators": annotators.assign(annotator=evil),
+        "agreement": agreement,
+        "confusion": confusion,
+        "acceptance": acceptance,
+    }
     small = run_data.label_sets[0]
     models = [
         replace(
@@ -155,9 +180,10 @@ def test_text_of_strangers_stays_text(run_data):
     result = LabelSetResult(evil, labels, data_set=small.data_set, models=models, failure=evil)
     tables = {"label_frequencies": frequencies, "quarantined_annotations": quarantined, "label_sets": [result]}
     words = {"title": evil, "notices": [evil], "versions": {evil: evil}, "settings": {evil: [evil]}}
-    html = build_report(replace(run_data, **tables, **words))
+    html = build_report(replace(run_data, **tables, **answers, **words))
     page = Page(html)
     assert all("onerror" not in attrs for _, attrs in page.tags)
+    assert all(attrs["href"].startswith("#") for tag, attrs in page.tags if tag == "a")
     assert sum(tag == "script" for tag, _ in page.tags) == 2
     assert evil in " ".join(page.texts)
     assert payload(html)["sets"][0]["labels"] == labels

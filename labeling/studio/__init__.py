@@ -1,0 +1,1 @@
+"""The round trip with the experts on a live Label Studio server."""

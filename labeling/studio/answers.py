@@ -1,0 +1,83 @@
+"""From the mirror of a Label Studio project to the tables of annotations."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from itertools import islice
+from typing import Any, cast
+
+import orjson
+import pyarrow as pa
+
+from labeling.annotations import Annotations
+from labeling.reader import AnnotationReader, State, TaskReference
+from labeling.references import ImageIndex, ImageReference
+from labeling.results import moment, person
+from labeling.studio.rows import StoredVersion
+from labeling.studio.store import StudioStore
+from labeling.tables import ANNOTATION_VERSIONS
+from labeling.taxonomy import Taxonomy
+
+_BATCH = 10_000  # rows
+
+
+def read_store(
+    store: StudioStore,
+    index: ImageIndex,
+    taxonomy: Taxonomy,
+    users: Mapping[int, str],
+    link: Callable[[int], str],
+    sent_back: Collection[str] = (),
+) -> Annotations:
+    """Read the newest version of every annotation into valid and quarantined annotations.
+
+    What was deleted on the server is refused as ``deleted`` or ``task_deleted``; a draft that is gone was submitted or
+    thrown away and is left out.
+
+    Args:
+        store: the mirror of the project.
+        index: finds the image that a task names.
+        taxonomy: the labels that may be given.
+        users: email address of every user that the server knows, by id.
+        link: from a task number to its address in Label Studio.
+        sent_back: ids of annotations that were sent back to their annotators.
+    """
+    reader = AnnotationReader(index, taxonomy, users=users, sent_back=sent_back, link=link)
+    for version, task in _with_tasks(store.latest()):
+        if version.annotation_id.startswith("draft:") and version.state != "draft":
+            continue
+        reader.add(orjson.loads(version.raw), task, cast(State, version.state))
+    return reader.result()
+
+
+def annotation_versions(store: StudioStore, index: ImageIndex, users: Mapping[int, str]) -> Iterator[pa.RecordBatch]:
+    """Yield ``ANNOTATION_VERSIONS``: every version ever seen, in the order in which they were seen, images resolved."""
+    rows = (_version_row(version, task, index, users) for version, task in _with_tasks(store.history()))
+    while batch := list(islice(rows, _BATCH)):
+        yield pa.RecordBatch.from_pylist(batch, schema=ANNOTATION_VERSIONS)
+
+
+def _with_tasks(versions: Iterator[StoredVersion]) -> Iterator[tuple[StoredVersion, TaskReference]]:
+    """Add what a version's task calls its image."""
+    data, reference = "", TaskReference(None, None)
+    for version in versions:
+        if version.data != data or str(version.task_id) != reference.task_id:
+            data, reference = version.data, TaskReference.of(version.task_id, orjson.loads(version.data))
+        yield version, reference
+
+
+def _version_row(
+    version: StoredVersion, task: TaskReference, index: ImageIndex, users: Mapping[int, str]
+) -> dict[str, Any]:
+    raw = orjson.loads(version.raw)
+    image = None if task.image is None else index.resolve(task.image)
+    author = person(raw.get("user") if version.annotation_id.startswith("draft:") else raw.get("completed_by"))
+    known = users.get(int(author.number)) if author.number is not None else None
+    return {
+        "annotation_id": version.annotation_id,
+        "task_id": version.task_id,
+        "image_id": image.image_id if isinstance(image, ImageReference) else None,
+        "annotator": author.email or known or author.number,
+        "state": version.state,
+        "updated_at": moment(raw.get("updated_at")),
+        "seen_at": version.seen_at,
+        "raw": version.raw,
+    }

@@ -1,0 +1,92 @@
+"""Held-out scores by networks that are trained anew for each fold: dear, and honest for features too."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from modeling.architectures import display_title
+from modeling.held_out import Bools, HeldOutScores, group_folds, judged_labels
+from modeling.model_files import load_model
+from modeling.train import train
+from modeling.training_settings import BackboneSettings, TrainingSettings
+
+VALIDATION_PART = 8  # one of so many parts of what a network may see chooses its epoch
+
+Progress = Callable[[int, int], None]
+
+
+def retrained_scores(
+    data_set: pd.DataFrame,
+    labels: Sequence[str],
+    architecture: str,
+    backbone: BackboneSettings,
+    training: TrainingSettings,
+    folds: int,
+    image_path: Callable[[str], Path],
+    cache_dir: Path,
+    progress: Progress | None = None,
+) -> HeldOutScores:
+    """Train ``architecture`` once for each fold on the other folds, with the run's own settings, and score the fold.
+
+    Of any architecture but ``ml_gcn``. Only labels that are judged as main label take part; images with another main
+    label have no scores. The probability of a main label is the label's share of the sum of the image's
+    probabilities. Everything written goes to a temporary folder in ``cache_dir``. ``progress`` is told (epochs done, of
+    at most). Raises ModelingError as training does.
+    """
+    judged, _ = judged_labels(data_set, labels)
+    taught = [label for label, enough in zip(labels, judged, strict=True) if enough]
+    main, carried = (np.full((len(data_set), len(labels)), np.nan) for _ in range(2))
+    by = f"{display_title(architecture, backbone.name)} trained anew for each of {folds} folds"
+    inside = data_set["main"].isin(taught).to_numpy()
+    rows = data_set[inside].reset_index(drop=True)
+    fold_of = group_folds(rows, folds)
+    count = int(fold_of.max(initial=0)) + 1
+    if count < 2:
+        return HeldOutScores(main, carried, by)
+    rows["subs"] = [[sub for sub in subs if sub in taught] for subs in rows["subs"]]
+    scores = np.zeros((len(rows), len(taught)))
+    for fold in range(count):
+        with tempfile.TemporaryDirectory(dir=_made(cache_dir), prefix="fold-") as name:
+            folder, held_out = Path(name), fold_of == fold
+            told = _shifted(progress, fold * training.epochs, count * training.epochs)
+            split = _with_splits(rows, held_out)
+            train(
+                split,
+                taught,
+                None,
+                None,
+                architecture,
+                backbone,
+                training,
+                image_path,
+                folder / "cache",
+                folder / "model",
+                told,
+            )
+            paths = [image_path(file_id) for file_id in rows["file_id"][held_out]]
+            scores[held_out] = load_model(folder / "model", training.device).probabilities(paths)
+    columns = np.flatnonzero(judged)
+    carried[np.ix_(inside, columns)] = scores
+    main[inside] = 0.0
+    main[np.ix_(inside, columns)] = scores / np.maximum(scores.sum(axis=1, keepdims=True), np.finfo(float).tiny)
+    return HeldOutScores(main, carried, by)
+
+
+def _with_splits(rows: pd.DataFrame, held_out: Bools) -> pd.DataFrame:
+    """The rows with the fold as test split, and a part of the other groups as validation split."""
+    split = np.full(len(rows), "test", dtype=object)
+    split[~held_out] = np.where(group_folds(rows[~held_out], VALIDATION_PART) == 0, "validation", "train")
+    return rows.assign(split=split)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _shifted(progress: Progress | None, before: int, total: int) -> Progress | None:
+    """Progress of one training as a part of all of them."""
+    return None if progress is None else lambda done, _: progress(before + done, total)

@@ -1,0 +1,257 @@
+"""The round trip with a live Label Studio: tasks go out with predictions, doubtful answers go back."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import dagster as dg
+import pandas as pd
+import pyarrow as pa
+
+from labeling.acceptance import anchoring
+from labeling.acceptance import prediction_acceptance as acceptance_table
+from modeling.montages import picture_grid
+from pipeline.best_model import answers_for
+from pipeline.metadata import (
+    counts_markdown,
+    for_people,
+    markdown,
+    picture,
+    reason_counts,
+    table_asset,
+    table_metadata,
+)
+from pipeline.progress import Progress
+from pipeline.settings import Settings
+from pipeline.storage import Storage
+from pipeline.studio import Exported, open_studio, server_of
+from pipeline.tables import TABLES
+
+GRID_PICTURES = 18
+QUEUE_SEED = 0  # of the order among equals and of what is drawn at random
+
+
+def label_studio_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
+    """Return the assets that speak to a live server; none where labels come from a file."""
+    if settings.label_studio is None:
+        return []
+    return [_queued_tasks(), _pre_annotations(), _prediction_acceptance(), _returned_tasks()]
+
+
+def _queued_tasks() -> dg.AssetsDefinition:
+    @dg.asset(**table_asset("queued_tasks", group="labels"), deps=["label_tasks"])
+    def queued_tasks(
+        settings: dg.ResourceParam[Settings],
+        storage: dg.ResourceParam[Storage],
+        progress: dg.ResourceParam[Progress],
+    ) -> dg.MaterializeResult:
+        """Tasks that stand in Label Studio: every unique image once for ever, in the order that the settings ask for.
+
+        Which images come next may depend on the predictions of the last trained model (``pre_annotations``). That is
+        no upstream asset, since the model itself comes from the labels.
+        """
+        from labeling.studio.push import push_tasks
+        from labeling.studio.queue import next_images
+
+        server = server_of(settings)
+        with for_people(), open_studio(settings, storage, create=True) as studio:
+            previous, rows = last_table(storage, "queued_tasks"), storage.read_table("label_tasks")
+            project = studio.connection.get(f"/api/projects/{studio.project.project_id}")
+            chosen = next_images(
+                rows,
+                previous,
+                last_table(storage, "pre_annotations"),
+                project["task_number"] - project["finished_task_number"],
+                server,
+                QUEUE_SEED,
+                _known_labels(storage),
+            )
+            table = push_tasks(
+                studio.connection,
+                studio.project.project_id,
+                server,
+                rows,
+                chosen,
+                previous,
+                studio.pictures,
+                progress=progress.step("queueing images for the experts"),
+            )
+            table = storage.write_table("queued_tasks", table)
+            exported = Exported.read(storage)
+            if exported is None or exported.project_id != studio.project.project_id:
+                Exported(studio.project.project_id).write(storage)
+        counts = Counter(zip(table["state"].to_pylist(), table["chosen_as"].to_pylist(), strict=True))
+        shown = {f"{state}, {chosen_as}": count for (state, chosen_as), count in counts.items()}
+        return dg.MaterializeResult(
+            metadata=table_metadata(
+                table,
+                project=dg.MetadataValue.url(studio.project.url),
+                new=table.num_rows - previous.num_rows,
+                blind=sum(table["blind"].to_pylist()),
+                by_state=dg.MetadataValue.md(counts_markdown(shown, "state, chosen as")),
+            )
+        )
+
+    return queued_tasks
+
+
+def _pre_annotations() -> dg.AssetsDefinition:
+    @dg.asset(**table_asset("pre_annotations", group="labels"), deps=["queued_tasks", "evaluation"])
+    def pre_annotations(
+        settings: dg.ResourceParam[Settings],
+        storage: dg.ResourceParam[Storage],
+        progress: dg.ResourceParam[Progress],
+    ) -> dg.MaterializeResult:
+        """What the best model would answer for each image without a label; a blind share never shows it to experts."""
+        from labeling.studio.pre_annotations import pre_annotations as prediction_table
+        from labeling.studio.predictions import push_predictions
+
+        server = server_of(settings)
+        label_set = server.predict_with or next(iter(settings.label_sets))
+        with for_people(), open_studio(settings, storage) as studio:
+            images, tasks = _unlabelled(storage)
+            answers = answers_for(
+                settings, storage, label_set, list(images.values()), progress.step("predicting for the experts")
+            )
+            predicted = prediction_table(
+                list(images),
+                answers.labels,
+                answers.probabilities,
+                tasks,
+                model_version=answers.model_version,
+                blind_share=server.blind_share,
+                predicted_at=datetime.now(UTC),
+            )
+            pushed = push_predictions(
+                studio.connection,
+                studio.project.project_id,
+                predicted,
+                last_table(storage, "pre_annotations"),
+                least_score=server.least_score,
+                page_size=server.page_size,
+                progress=progress.step("showing predictions to the experts"),
+            )
+            table = storage.write_table("pre_annotations", pushed.table)
+        counts = {name: value for name, value in vars(pushed).items() if isinstance(value, int)}
+        return dg.MaterializeResult(
+            metadata=table_metadata(
+                table,
+                model_version=answers.model_version,
+                refused=len(pushed.refused),
+                fates=dg.MetadataValue.md(counts_markdown(counts, "fate")),
+                pictures=picture(_predicted_pictures(storage, predicted.to_pandas())),
+            )
+        )
+
+    return pre_annotations
+
+
+def _prediction_acceptance() -> dg.AssetsDefinition:
+    @dg.asset(**table_asset("prediction_acceptance", group="labels"), deps=["annotations", "pre_annotations"])
+    def prediction_acceptance(
+        settings: dg.ResourceParam[Settings], storage: dg.ResourceParam[Storage]
+    ) -> dg.MaterializeResult:
+        """How often experts took a model's answer as it was, changed it, or rejected it, by label and model version.
+
+        Blind answers are counted apart: how much less they agree with the model is what predictions do to experts.
+        """
+        with for_people():
+            predictions = last_table(storage, "pre_annotations").to_pandas()
+            table = acceptance_table(storage.read_table("annotations").to_pandas(), predictions)
+            table = storage.write_table("prediction_acceptance", table)
+        shown = [vars(one) for one in anchoring(table)]
+        return dg.MaterializeResult(
+            metadata=table_metadata(table, anchoring=dg.MetadataValue.md(markdown(pd.DataFrame(shown))))
+        )
+
+    return prediction_acceptance
+
+
+def _returned_tasks() -> dg.AssetsDefinition:
+    @dg.asset(
+        **table_asset("returned_tasks", group="labels"),
+        deps=["quarantined_annotations", "labels", "suspicious_labels"],
+    )
+    def returned_tasks(
+        settings: dg.ResourceParam[Settings],
+        storage: dg.ResourceParam[Storage],
+        progress: dg.ResourceParam[Progress],
+    ) -> dg.MaterializeResult:
+        """What went back: wrong answers to the expert who gave them, conflicts to another one, doubts to reviewers."""
+        from labeling.studio.corrections import clear_returned
+        from labeling.studio.returns import Returns
+
+        with for_people(), open_studio(settings, storage) as studio:
+            previous = last_table(storage, "returned_tasks")
+            annotations, labels = storage.read_table("annotations"), storage.read_table("labels")
+            quarantined = storage.read_table("quarantined_annotations")
+            returns = Returns(studio.connection, studio.project.project_id, studio.settings, studio.taxonomy, previous)
+            new = [
+                returns.return_invalid(quarantined, annotations, progress.step("sending wrong answers back")),
+                returns.return_conflicts(labels, annotations, progress.step("asking others about conflicts")),
+            ]
+            if studio.settings.review_suspicious:
+                suspicious = _suspicious(settings, storage)
+                new.append(
+                    returns.return_suspicious(suspicious, annotations, progress.step("showing doubts to reviewers"))
+                )
+            table = storage.write_table("returned_tasks", pa.concat_tables([previous, *new]))
+            cleared = clear_returned(
+                studio.connection,
+                studio.project.project_id,
+                studio.taxonomy,
+                table,
+                quarantined,
+                labels,
+                annotations,
+            )
+        reasons = counts_markdown(reason_counts(table.column("reason"), ""), "reason")
+        return dg.MaterializeResult(
+            metadata=table_metadata(
+                table,
+                new=sum(part.num_rows for part in new),
+                settled=dg.MetadataValue.json(vars(cleared)),
+                reasons=dg.MetadataValue.md(reasons),
+            )
+        )
+
+    return returned_tasks
+
+
+def _suspicious(settings: Settings, storage: Storage) -> pa.Table:
+    """Return the suspicious labels of all label sets, each image once, the most suspicious first."""
+    names = [name for name in settings.label_sets if storage.has_table("suspicious_labels", (name,))]
+    tables = [storage.read_table("suspicious_labels", (name,)) for name in names]
+    return pa.concat_tables([TABLES["suspicious_labels"].schema.empty_table(), *tables])
+
+
+def last_table(storage: Storage, name: str) -> pa.Table:
+    """Return a table as it was written last; empty before the first time."""
+    return storage.read_table(name) if storage.has_table(name) else TABLES[name].schema.empty_table()
+
+
+def _known_labels(storage: Storage) -> dict[str, str]:
+    labels = last_table(storage, "labels").to_pandas()
+    known = labels[labels["main"].notna()]
+    return dict(zip(known["image_id"], known["main"], strict=True))
+
+
+def _unlabelled(storage: Storage) -> tuple[dict[str, str], dict[str, int]]:
+    """Return the images without a label with the file that experts see of each, and the tasks of those queued."""
+    decided = set(last_table(storage, "labels").to_pandas().query("status != 'conflict'")["image_id"])
+    tasks = storage.read_table("label_tasks", columns=["image_id", "image_path"]).to_pylist()
+    images = {row["image_id"]: row["image_path"].rpartition("/")[2] for row in tasks if row["image_id"] not in decided}
+    queued = storage.read_table("queued_tasks").to_pylist()
+    return images, {row["image_id"]: row["task_id"] for row in queued if row["state"] == "queued"}
+
+
+def _predicted_pictures(storage: Storage, predicted: pd.DataFrame) -> bytes:
+    """Return a grid of images with what the model says, from the surest to the least sure."""
+    ordered = predicted.sort_values("score", ascending=False)
+    chosen = ordered.iloc[:: max(1, len(ordered) // GRID_PICTURES)].head(GRID_PICTURES)
+    return picture_grid(
+        [
+            (storage.image_path(row.image_id).read_bytes(), f"{row.main} {row.score:.0%}\n{', '.join(row.subs)}")
+            for row in chosen.itertuples()
+        ]
+    )
