@@ -172,9 +172,9 @@ def _check_labels(taxonomy: Taxonomy) -> None:
         if "$" in label:
             raise LabelingError(f"taxonomy label {label!r} must not contain $: Label Studio reads a field's name there")
     for value in (NOT_FASHION, CANT_TELL):
-        if (label := taxonomy.canonical(value)) is not None:
+        if (same := taxonomy.canonical(value)) is not None:
             raise LabelingError(
-                f"taxonomy label {label!r} is an answer that every labeling screen has; take it out of the taxonomy"
+                f"taxonomy label {same!r} is an answer that every labeling screen has; take it out of the taxonomy"
             )
 
 

@@ -10,6 +10,7 @@ the others load at once.
 ``networks``, ``train`` *    the architectures and their training
 ``predict`` *                labels with probabilities for images
 ``metrics``, ``evaluate``    recalls and average precision, intervals, paired tests between architectures
+``suspicious``               labels that are most likely wrong, by models that never saw the image
 ============================ =========================================================================
 
 Everything that a person has to put right is raised as :class:`ModelingError`.

@@ -14,6 +14,7 @@ LABEL_SET = "label_set"
 MODEL = "train_and_evaluate"
 COMPARISON = "compare"
 SUSPICION = "find_suspicious_labels"
+QUEUE = "queue_images"
 PRE_ANNOTATION = "show_predictions_to_experts"
 RETURN = "return_tasks_to_experts"
 REPORT = "write_report"
@@ -47,6 +48,7 @@ def jobs(settings: Settings) -> Sequence[Any]:
     ]
     if live:
         result += [
+            _job(QUEUE, ["queued_tasks"], "Put further images before the experts."),
             _job(PRE_ANNOTATION, ["pre_annotations"], "Show experts what the best model would answer."),
             _job(RETURN, ["returned_tasks"], "Give back to experts and reviewers what they should look at again."),
         ]

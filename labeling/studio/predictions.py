@@ -31,8 +31,8 @@ from labeling.tables import PRE_ANNOTATIONS
 __all__ = ["PushedPredictions", "blind_with_prediction", "hide_predictions", "pre_annotations", "push_predictions"]
 
 # After each import the server counts the predictions of all tasks of the project anew, however few were sent: about
-# half a second for a thousand tasks that have some. So few requests with many rows; 10,000 are about 5 MB.
-ROWS_PER_REQUEST = 10_000
+# half a second for a thousand tasks that have some. So few requests with many rows; 20,000 are about 5 MB.
+ROWS_PER_REQUEST = 20_000
 IMPORT_SECONDS = 600.0  # that one such request may take, whatever the timeout of the others
 TRIES = 3  # of one import; before each the server is asked again what stands
 MOST_NAMED = 3  # images in a message

@@ -105,8 +105,22 @@ def _update(
         breaks = breaking_changes(connection, project.project_id, taxonomy, page_size=page_size)
         if breaks:
             raise TaxonomyError(_refusal(project, wanted["title"], breaks))
+    if "maximum_annotations" in changes:
+        for number in _steps_to(changes["maximum_annotations"], current["maximum_annotations"]):
+            connection.patch(address, {"maximum_annotations": number})
     if changes:
         connection.patch(address, changes)
+
+
+def _steps_to(wanted: int, current: int) -> tuple[int, ...]:
+    """Return the numbers of answers to set before the wanted one, so that it comes to hold for every task.
+
+    When the number changes, the server changes tasks that need more than one answer and no others, if there is any such
+    task: one that went to a further expert would keep the rest from changing. A change to 1 goes to all tasks.
+    """
+    if wanted == 1:
+        return ()
+    return (wanted + 1, 1) if current == 1 else (1,)
 
 
 def _refusal(project: Project, title: str, breaks: Iterable[TaxonomyBreak]) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from modeling.montages import suspicious_gallery
 from pipeline.assets.graph import label_set_labels
 from pipeline.metadata import counts_markdown, for_people, picture, reason_counts, table_asset, table_metadata
 from pipeline.partitions import label_sets
@@ -27,7 +28,7 @@ def suspicion_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
         progress: dg.ResourceParam[Progress],
     ) -> dg.MaterializeResult:
         """The labels that are most likely wrong, by confident learning on scores of images held out of the training."""
-        from modeling.suspicious import find_suspicious_labels, suspicious_gallery  # brings torch
+        from modeling.suspicious import find_suspicious_labels  # brings torch when it is called
 
         label_set = context.partition_key
         with for_people():
@@ -45,7 +46,7 @@ def suspicion_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
             )
             table = storage.write_table("suspicious_labels", table, (label_set,))
         kinds = counts_markdown(reason_counts(table.column("kind"), ""), "kind")
-        pictures = suspicious_gallery(table, lambda image_id: storage.image_path(image_id).read_bytes())
+        pictures = suspicious_gallery(table.to_pandas(), lambda image_id: storage.image_path(image_id).read_bytes())
         return dg.MaterializeResult(
             metadata=table_metadata(table, kinds=dg.MetadataValue.md(kinds), pictures=picture(pictures))
         )

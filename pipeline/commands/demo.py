@@ -37,8 +37,8 @@ KEY_VARIABLE = "STYLEGRAPH_HMAC_KEY"
 SEED = 2019
 LIVE_LABELS = """kind = "label_studio"
 project = "Fashion styles (demo)"
-reconcile_hours = 0
-"""
+open_tasks = $open  # the others come when a model can show predictions beside them
+reconcile_hours = 0"""
 
 
 def run_demo(folder: Path, posts: int, console: Console, *, live: bool) -> int:
@@ -57,7 +57,7 @@ def run_demo(folder: Path, posts: int, console: Console, *, live: bool) -> int:
         f"A small social network with {len(planted.posts):,} posts, {len(planted.images):,} drawn pictures",
         highlight=False,
     )
-    config = _write_config(folder, live=live)
+    config = _write_config(folder, posts if live else None)
     with demo_environment(config, console) as environment:
         os.environ.update({**environment, CONFIG_VARIABLE: str(config)})
         settings = load_settings(config)
@@ -124,12 +124,14 @@ def _key(folder: Path) -> str:
     return path.read_text().strip()
 
 
-def _write_config(folder: Path, *, live: bool) -> Path:
+def _write_config(folder: Path, posts_of_live: int | None) -> Path:
     """Write the demo's settings file, unless it is there: people may have changed it."""
     config = folder / CONFIG_NAME
     if not config.exists():
         template = Template(resources.files("pipeline.demo").joinpath("stylegraph.toml").read_text("utf-8"))
-        labels = LIVE_LABELS if live else f'kind = "label_studio_export"\npath = "{EXPORT_NAME}"'
+        labels = f'kind = "label_studio_export"\npath = "{EXPORT_NAME}"'
+        if posts_of_live:
+            labels = Template(LIVE_LABELS).substitute(open=posts_of_live // 2)
         write_file(config, template.substitute(labels=labels, hashtags=json.dumps(HASHTAGS)).encode())
     return config
 

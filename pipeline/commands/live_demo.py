@@ -64,8 +64,16 @@ def work_in_label_studio(
     for _ in range(ROUNDS):
         work = _experts_work(folder, planted, seed, settings, console)
         outcomes += _what_the_sensor_asks(settings, console)
-    outcomes += run_stages(settings, model_steps(settings), console)
-    return work, outcomes
+    *training, report = model_steps(settings)
+    predicting = [
+        Step("queue", jobs.QUEUE, "Further images for experts"),
+        Step("predictions", jobs.PRE_ANNOTATION, "Predictions beside them", needs_all=("queue",)),
+    ]
+    outcomes += run_stages(settings, [*training, *predicting], console)
+    if not any(outcome.failure for outcome in outcomes):
+        work = _experts_work(folder, planted, seed, settings, console)
+        outcomes += _what_the_sensor_asks(settings, console)
+    return work, outcomes + run_stages(settings, [report], console)
 
 
 def _experts_work(folder: Path, planted: Planted, seed: int, settings: Settings, console: Console) -> Work:
@@ -83,8 +91,9 @@ def _experts_work(folder: Path, planted: Planted, seed: int, settings: Settings,
 def _what_the_sensor_asks(settings: Settings, console: Console) -> list[Outcome]:
     """Look once through the sensor's eyes and run what it asks for."""
     definitions = build_definitions(settings)
-    with open_instance(Storage(settings.data.location)) as instance:
-        context = dg.build_sensor_context(instance=instance, definitions=definitions)
+    storage = Storage(settings.data.location)
+    with open_instance(storage) as instance:
+        context = dg.build_sensor_context(instance=instance, resources={"settings": settings, "storage": storage})
         tick = definitions.resolve_sensor_def(NEW_WORK).evaluate_tick(context)
     if not tick.run_requests:
         raise RuntimeError(f"the sensor saw no work: {tick.skip_message}")

@@ -78,18 +78,10 @@ class _Desk:
         project = self._connection.get(f"/api/projects/{self._project_id}/")
         version = project["model_version"] if project["show_collab_predictions"] else None
         last_id = 0
-        while True:
-            newer = {"filter": "filter:tasks:id", "operator": "greater", "type": "Number", "value": last_id}
-            query = {"filters": {"conjunction": "and", "items": [newer]}, "ordering": ["tasks:id"]}
-            page = self._connection.get(
-                "/api/tasks", project=self._project_id, page=1, page_size=PAGE_SIZE, fields="all", resolve_uri="false",
-                query=json.dumps(query),
-            )["tasks"]  # fmt: skip
+        while page := self._listed("greater", last_id):
             for task in page:
                 shown = [one for one in task["predictions"] if version and one["model_version"] == version]
                 yield {**task, "shown": shown}
-            if not page:
-                return
             last_id = page[-1]["id"]
 
     def do(self, step: Step) -> None:
@@ -136,7 +128,24 @@ class _Desk:
             return
 
     def _task(self, task_id: int) -> Json:
-        return dict(self._connection.get(f"/api/tasks/{task_id}/"))
+        (task,) = self._listed("equal", task_id)
+        return task
+
+    def _listed(self, operator: str, task_id: int) -> list[Json]:
+        """Return a page of the tasks with such an id; annotations name people by number here, but not everywhere."""
+        condition = {"filter": "filter:tasks:id", "operator": operator, "type": "Number", "value": task_id}
+        query = {"filters": {"conjunction": "and", "items": [condition]}, "ordering": ["tasks:id"]}
+        return list(
+            self._connection.get(
+                "/api/tasks",
+                project=self._project_id,
+                page=1,
+                page_size=PAGE_SIZE,
+                fields="all",
+                resolve_uri="false",
+                query=json.dumps(query),
+            )["tasks"]
+        )
 
 
 def _reviews(desk: _Desk, planted: Planted, seed: int) -> tuple[list[bool], list[Callable[[], None]]]:

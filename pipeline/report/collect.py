@@ -90,6 +90,7 @@ def _label_set(settings: Settings, storage: Storage, name: str) -> LabelSetResul
         split_balance=_frame(storage, "split_balance", name),
         correlation=correlation,
         comparison=_frame(storage, "comparison", name),
+        suspicious=_frame(storage, "suspicious_labels", name),
         models=[_model(storage, name, architecture) for architecture in settings.architectures],
         data_set_version=data_set_version(data_set) if data_set is not None else None,
         graph_hash=graph_hash(correlation) if correlation is not None else None,

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -177,7 +177,7 @@ def shots(tmp_path: Path) -> Callable[[Page, str], None]:
 
 
 @pytest.fixture
-def open_desk(browser: Browser, office: Office, shots: Callable[[Page, str], None]) -> Iterator[Callable[..., Any]]:
+def open_desk(browser: Browser, office: Office, shots: Callable[[Page, str], None]) -> Callable[..., Any]:
     """A function that gives a user a browser of their own."""
     return lambda user: closing(Desk(browser, office.server.url, user, shots))
 

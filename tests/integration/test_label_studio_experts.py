@@ -1,15 +1,19 @@
 """The demo's simulated experts on a real Label Studio: their accounts, their work, and their work done twice."""
 
+import contextlib
 import hashlib
 import itertools
 import stat
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pandas as pd
 import pytest
@@ -172,6 +176,63 @@ def test_a_day_that_is_cut_short_is_finished_by_the_next(project: Project) -> No
     work = project.work()
     assert work.outcomes.total() == 2 * TASKS
     assert project.work() == replace(work, steps=0)
+
+
+@contextlib.contextmanager
+def _unreliable(url: str) -> Iterator[tuple[str, list[str]]]:
+    """Stand before a server; pass everything on, but answer 500 to many an answer that got in, noted in the list."""
+    failed: list[str] = []
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._forward(b"")
+
+        def do_POST(self) -> None:
+            self._forward(self.rfile.read(int(self.headers["Content-Length"])))
+
+        def _forward(self, body: bytes) -> None:
+            headers = {name: self.headers[name] for name in ("Authorization", "Content-Type") if name in self.headers}
+            answer = httpx.request(self.command, url + self.path, content=body, headers=headers, timeout=60)
+            content, status = answer.content, answer.status_code
+            if status == 201 and (len(failed) < 5 or self.path.endswith("/drafts")):
+                failed.append(self.path)
+                content, status = b'{"detail": "database is locked"}', 500
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_PATCH = do_POST  # noqa: N815 - the name that the server of the standard library looks for
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}", failed
+        server.shutdown()
+
+
+def test_an_answer_whose_receipt_was_lost_is_not_given_twice(project: Project) -> None:
+    with _unreliable(project.server.url) as (url, failed):
+        work = answer_all(url, project.access, project.project_id, project.planted, SEED)
+    assert sum(path.endswith("/annotations/") for path in failed) >= 5
+    assert sum(path.endswith("/drafts") for path in failed) == work.outcomes["draft"] > 0
+    assert project.work() == replace(work, steps=0)
+    for task in project.tasks():
+        people = [annotation["completed_by"] for annotation in task["annotations"]]
+        assert len(people) == len(set(people)), "somebody answered twice"
+        assert task["is_labeled"] == (sum(not one["was_cancelled"] for one in task["annotations"]) == 2)
+    drafts = [task["drafts"] for task in _as(project, 0) + _as(project, 1) if task["drafts"]]
+    assert [len(one) for one in drafts] == [1] * work.outcomes["draft"]
+
+
+def _as(project: Project, expert: int) -> list[Json]:
+    """The tasks as an expert sees them: with their own drafts."""
+    with Connection(project.server.url, project.access.experts[expert].token) as connection:
+        listed = connection.get("/api/tasks", project=project.project_id, page=1, page_size=TASKS, fields="all")
+    return list(listed["tasks"])
 
 
 def test_what_comes_back_is_corrected_by_whoever_did_it(project: Project, exported: Any) -> None:

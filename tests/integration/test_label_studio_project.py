@@ -142,7 +142,7 @@ def test_only_what_differs_is_changed_and_what_people_made_stays(
     connection.patch(address, {"show_skip_button": False, "description": "of the team", "color": "#123456"})
     connection.writes.clear()
     ensure_project(connection, settings.model_copy(update={"answers_per_image": 3}), STYLES, pictures)
-    assert connection.writes == [("PATCH", address), ("POST", "/api/dm/views/")]
+    assert connection.writes == [("PATCH", address), ("PATCH", address), ("POST", "/api/dm/views/")]
     changed = read(connection, project)
     assert (changed["show_skip_button"], changed["maximum_annotations"]) == (True, 3)
     assert (changed["description"], changed["color"]) == ("of the team", "#123456")
@@ -150,6 +150,20 @@ def test_only_what_differs_is_changed_and_what_people_made_stays(
     assert kept[first["id"]]["gridWidth"] == 9
     assert kept[second["id"]]["title"] == "Mine"
     assert len(kept) == 6
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1), (2, 3), (3, 2)])
+def test_another_number_of_answers_holds_for_every_task(
+    connection: Watched, settings: LabelStudioServer, pictures: LocalPictures, before: int, after: int
+) -> None:
+    project = ensure_project(connection, settings.model_copy(update={"answers_per_image": before}), STYLES, pictures)
+    first, second, third = put_tasks(connection, project, pictures, "", "", "")
+    connection.patch(f"/api/tasks/{first}", {"overlap": before + 1})  # as when its answers are in conflict
+    answer(connection, second)
+    ensure_project(connection, settings.model_copy(update={"answers_per_image": after}), STYLES, pictures)
+    tasks = [connection.get(f"/api/tasks/{task}") for task in (first, second, third)]
+    assert [task["overlap"] for task in tasks] == [after] * 3
+    assert [task["is_labeled"] for task in tasks] == [False, after == 1, False]
 
 
 def test_the_storage_follows_the_settings_of_the_pictures(

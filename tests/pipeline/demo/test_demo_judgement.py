@@ -48,7 +48,7 @@ def test_answers_of_their_own_are_rare_and_name_no_style() -> None:
 def test_every_mistake_is_refused_for_the_reason_that_the_expert_says() -> None:
     taxonomy = Taxonomy(STYLES)
     outcomes = _all(lambda rng: submission(RIGHT, rng), 6000)
-    reasons = Counter()
+    reasons: Counter[str] = Counter()
     for submitted in outcomes:
         assert isinstance(submitted, Submission)
         reasons[submitted.outcome] += 1
