@@ -41,34 +41,24 @@ def read_store(
         sent_back: ids of annotations that were sent back to their annotators.
     """
     reader = AnnotationReader(index, taxonomy, users=users, sent_back=sent_back, link=link)
-    for version, task in _with_tasks(store.latest()):
+    for version in store.latest():
         if version.annotation_id.startswith("draft:") and version.state != "draft":
             continue
+        task = TaskReference(str(version.task_id), version.image)
         reader.add(orjson.loads(version.raw), task, cast(State, version.state))
     return reader.result()
 
 
 def annotation_versions(store: StudioStore, index: ImageIndex, users: Mapping[int, str]) -> Iterator[pa.RecordBatch]:
     """Yield ``ANNOTATION_VERSIONS``: every version ever seen, in the order in which they were seen, images resolved."""
-    rows = (_version_row(version, task, index, users) for version, task in _with_tasks(store.history()))
+    rows = (_version_row(version, index, users) for version in store.history())
     while batch := list(islice(rows, _BATCH)):
         yield pa.RecordBatch.from_pylist(batch, schema=ANNOTATION_VERSIONS)
 
 
-def _with_tasks(versions: Iterator[StoredVersion]) -> Iterator[tuple[StoredVersion, TaskReference]]:
-    """Add what a version's task calls its image."""
-    data, reference = "", TaskReference(None, None)
-    for version in versions:
-        if version.data != data or str(version.task_id) != reference.task_id:
-            data, reference = version.data, TaskReference.of(version.task_id, orjson.loads(version.data))
-        yield version, reference
-
-
-def _version_row(
-    version: StoredVersion, task: TaskReference, index: ImageIndex, users: Mapping[int, str]
-) -> dict[str, Any]:
+def _version_row(version: StoredVersion, index: ImageIndex, users: Mapping[int, str]) -> dict[str, Any]:
     raw = orjson.loads(version.raw)
-    image = None if task.image is None else index.resolve(task.image)
+    image = None if version.image is None else index.resolve(version.image)
     author = person(raw.get("user") if version.annotation_id.startswith("draft:") else raw.get("completed_by"))
     known = users.get(int(author.number)) if author.number is not None else None
     return {

@@ -34,6 +34,7 @@ __all__ = ["PushedPredictions", "blind_with_prediction", "hide_predictions", "pr
 # half a second for a thousand tasks that have some. So few requests with many rows; 20,000 are about 5 MB.
 ROWS_PER_REQUEST = 20_000
 IMPORT_SECONDS = 600.0  # that one such request may take, whatever the timeout of the others
+CLEARED_PER_REQUEST = 500  # tasks; the server removes their predictions one by one, about 100 in a second
 TRIES = 3  # of one import; before each the server is asked again what stands
 MOST_NAMED = 3  # images in a message
 
@@ -105,8 +106,8 @@ class _Push:
                 blind.append(task)
             elif task is not None and fate != "missing" and task.has_doubles:
                 self.doubled.add(task.task_id)
-        for start in range(0, len(blind), self.page_size):
-            self._clear(blind[start : start + self.page_size])
+        for start in range(0, len(blind), CLEARED_PER_REQUEST):
+            self._clear(blind[start : start + CLEARED_PER_REQUEST])
         return fates
 
     def _clear(self, tasks: Sequence[PredictedTask]) -> None:

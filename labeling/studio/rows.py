@@ -19,6 +19,7 @@ class FoundVersion(NamedTuple):
     task_id: int
     state: str
     raw: str
+    image: str | None = None  # what its task called its image; None: what the task calls it now
 
 
 class KnownVersion(NamedTuple):
@@ -28,18 +29,19 @@ class KnownVersion(NamedTuple):
     task_id: int
     state: str
     raw: str
+    image: str | None
 
 
 @dataclass(frozen=True)
 class StoredVersion:
-    """One version of an annotation or draft, with the data of its task."""
+    """One version of an annotation or draft, with what its task called its image when the version was new."""
 
     annotation_id: str
     task_id: int
     state: str
     seen_at: datetime
     raw: str
-    data: str
+    image: str | None
 
 
 def task_row(task: Json) -> tuple[int, str, int, int, str]:

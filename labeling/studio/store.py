@@ -48,7 +48,8 @@ CREATE TABLE versions (
     state TEXT NOT NULL,          -- submitted, skipped, draft, deleted, task_deleted
     seen_at TEXT NOT NULL,
     latest INTEGER NOT NULL,      -- 1: the newest version of its annotation
-    raw TEXT NOT NULL             -- JSON, sorted keys; of what is gone: the last that was seen
+    raw TEXT NOT NULL,            -- JSON, sorted keys; of what is gone: the last that was seen
+    image TEXT                    -- as its task called it then; a server may give a task's number to another one later
 );
 CREATE INDEX latest_versions ON versions (task_id) WHERE latest;
 CREATE INDEX open_drafts ON versions (task_id) WHERE latest AND state = 'draft';
@@ -58,7 +59,12 @@ INSERT INTO tasks (task_id, updated_at, submitted, cancelled, data) VALUES (?, ?
 ON CONFLICT (task_id) DO UPDATE SET updated_at = excluded.updated_at, submitted = excluded.submitted,
     cancelled = excluded.cancelled, data = excluded.data, gone_at = NULL
 """
-_ADD_VERSION = "INSERT INTO versions (annotation_id, task_id, state, raw, seen_at, latest) VALUES (?, ?, ?, ?, ?, 1)"
+_ADD_VERSION = """
+INSERT INTO versions (annotation_id, task_id, state, raw, image, seen_at, latest)
+VALUES (?1, ?2, ?3, ?4, coalesce(?5, (
+    SELECT coalesce(nullif(data ->> 'image_id', ''), data ->> 'image') FROM tasks WHERE task_id = ?2
+)), ?6, 1)
+"""
 _GONE = ("deleted", "task_deleted")
 
 
@@ -224,20 +230,20 @@ class StudioStore:
 
     def latest(self) -> Iterator[StoredVersion]:
         """Yield the newest version of every annotation and draft, by task."""
-        yield from self._versions("WHERE v.latest ORDER BY v.task_id, v.version")
+        yield from self._versions("WHERE latest ORDER BY task_id, version")
 
     def history(self) -> Iterator[StoredVersion]:
         """Yield every version of every annotation and draft, in the order in which they were seen."""
-        yield from self._versions("ORDER BY v.version")
+        yield from self._versions("ORDER BY version")
 
     def _versions(self, condition: str) -> Iterator[StoredVersion]:
         query = (
-            "SELECT v.annotation_id, v.task_id, v.state, v.seen_at, v.raw, t.data "  # noqa: S608 - constant texts only
-            f"FROM versions v JOIN tasks t USING (task_id) {condition}"
+            "SELECT annotation_id, task_id, state, seen_at, raw, image "  # noqa: S608 - constant texts only
+            f"FROM versions {condition}"
         )
         with closing(self._db.execute(query)) as rows:
-            for annotation_id, task_id, state, seen_at, raw, data in rows:
-                yield StoredVersion(annotation_id, task_id, state, datetime.fromisoformat(seen_at), raw, data)
+            for annotation_id, task_id, state, seen_at, raw, image in rows:
+                yield StoredVersion(annotation_id, task_id, state, datetime.fromisoformat(seen_at), raw, image)
 
     def _prepare(self) -> None:
         self._db.execute("PRAGMA journal_mode = WAL")
@@ -269,7 +275,7 @@ class StudioStore:
 
     def _latest(self, task_ids: Collection[int]) -> dict[str, KnownVersion]:
         rows = self._db.execute(
-            "SELECT annotation_id, version, task_id, state, raw FROM versions "
+            "SELECT annotation_id, version, task_id, state, raw, image FROM versions "
             "WHERE latest AND task_id IN (SELECT value FROM json_each(?))",
             (as_text(list(task_ids)),),
         )
@@ -291,7 +297,9 @@ class StudioStore:
     def _mark(self, known: Mapping[str, KnownVersion], state: str, seen_at: datetime) -> Changes:
         """Add a last version to what is gone from the server, unless it has one already."""
         gone = {annotation_id: old for annotation_id, old in known.items() if old.state not in _GONE}
-        marks = [FoundVersion(annotation_id, old.task_id, state, old.raw) for annotation_id, old in gone.items()]
+        marks = [
+            FoundVersion(annotation_id, old.task_id, state, old.raw, old.image) for annotation_id, old in gone.items()
+        ]
         self._insert(marks, [old.version for old in gone.values()], seen_at)
         return Changes.of(gone=[old.state for old in gone.values()])
 

@@ -161,3 +161,11 @@ def test_a_file_of_another_version_is_one_clear_line(tmp_path: Path) -> None:
     database.close()
     with pytest.raises(LabelingError, match="was written by another version of this program; move it away"):
         StudioStore(path)
+
+
+def test_an_answer_keeps_its_image_when_the_server_gives_its_task_number_to_another_image(tmp_path: Path) -> None:
+    with StudioStore(tmp_path / "project.sqlite") as store:
+        store.save([task(1, answer(10))], {}, SyncState(), NOW)
+        store.save([task(1, answer(11)) | {"data": {"image_id": "b"}}], {}, SyncState(), NOW)
+        latest = {version.annotation_id: (version.state, version.image) for version in store.latest()}
+    assert latest == {"10": ("deleted", "a"), "11": ("submitted", "b")}
