@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from labeling.annotations import Annotation, Annotations, Problem, Refused, as_json, check_labels, recency
+from labeling.annotations import Annotation, Annotations, Problem, Refused, as_json, check_labels, natural, recency
 from labeling.references import ImageIndex, UnresolvedImage
 from labeling.results import Json, Person, moment, person, read_result, seconds, text
 from labeling.taxonomy import Taxonomy
@@ -26,6 +26,7 @@ _REFUSED_STATES: dict[State, Problem] = {
     "deleted": Problem("deleted", "deleted in Label Studio; label the image again if that was a mistake"),
     "task_deleted": Problem("task_deleted", "its task was deleted in Label Studio; queue the image again if it counts"),
 }
+_OPEN_REASONS = ("skipped", "sent_back", "deleted")  # which a later answer of the same person settles
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,10 @@ class _Answer:
     person: Person
     editor: Person  # who changed it last
     raw: str
+
+
+def _superseded(latest: Annotation) -> Problem:
+    return Problem("superseded", f"{latest.annotator} answered again in annotation {latest.annotation_id}")
 
 
 class AnnotationReader:
@@ -107,13 +112,17 @@ class AnnotationReader:
                 "%d reviews do not count: made by the annotator, or the annotator changed the answer afterwards", void
             )
         valid: list[Annotation] = []
-        refused = [self._refuse(answer, problem) for answer, problem in self._refused]
-        for group in groups.values():
+        latest_of: dict[tuple[str, str], Annotation] = {}
+        refused: list[Refused] = []
+        for person_and_image, group in groups.items():
             group.sort(key=lambda entry: recency(entry[1]))
             *older, (_, latest) = group
             valid.append(latest)
-            problem = Problem("superseded", f"{latest.annotator} answered again in annotation {latest.annotation_id}")
-            refused.extend(self._refuse(answer, problem) for answer, _ in older)
+            latest_of[person_and_image] = latest
+            refused.extend(self._refuse(answer, _superseded(latest)) for answer, _ in older)
+        refused += [
+            self._refuse(answer, self._replaced(answer, why, latest_of) or why) for answer, why in self._refused
+        ]
         reasons = Counter(row.reason for row in refused)
         logger.info("%d annotations count; refused: %s", len(valid), dict(sorted(reasons.items())) or "none")
         return Annotations.from_rows(valid, refused)
@@ -186,6 +195,20 @@ class AnnotationReader:
         if not known or reviewer == annotator:
             return replace(annotation, annotator=annotator, review=None)
         return replace(annotation, annotator=annotator, reviewer=reviewer)
+
+    def _replaced(
+        self, answer: _Answer, why: Problem, latest_of: Mapping[tuple[str, str], Annotation]
+    ) -> Problem | None:
+        """Say that the annotator has answered anew what was skipped, sent back or deleted; None if not."""
+        if why.reason not in _OPEN_REASONS or answer.task.image is None:
+            return None
+        image = self._index.resolve(answer.task.image)
+        if isinstance(image, UnresolvedImage):
+            return None
+        latest = latest_of.get((image.image_id, self._name(answer.person)))
+        if latest is None or natural(latest.annotation_id) < natural(answer.annotation_id):
+            return None
+        return _superseded(latest)
 
     def _name(self, user: Person) -> str:
         return user.email or self._emails.get(user.number or "") or user.number or ""

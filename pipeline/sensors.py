@@ -9,14 +9,17 @@ import dagster as dg
 from labeling.errors import LabelingError
 from labeling.studio.settings import LabelStudioServer
 from pipeline import jobs
+from pipeline.exported import Exported
 from pipeline.settings import Settings
 from pipeline.storage import Storage
-from pipeline.studio import Exported, open_connection
+from pipeline.studio import open_connection, require_project
 
 if TYPE_CHECKING:
     from labeling.studio.connection import Connection
 
 NEW_WORK = "label_studio_work"
+AT_WORK = timedelta(hours=1)  # a run that began longer ago and has not ended was killed
+OFTEN_ENOUGH = timedelta(hours=1)  # between two runs that only look for deleted tasks and drafts
 
 
 def sensors(settings: Settings) -> Sequence[dg.SensorDefinition]:
@@ -33,33 +36,52 @@ def sensors(settings: Settings) -> Sequence[dg.SensorDefinition]:
         description="Asks Label Studio for new work of the experts; exports it and settles it into labels.",
     )
     def label_studio_work(
-        settings: dg.ResourceParam[Settings], storage: dg.ResourceParam[Storage]
+        context: dg.SensorEvaluationContext,
+        settings: dg.ResourceParam[Settings],
+        storage: dg.ResourceParam[Storage],
     ) -> dg.RunRequest | dg.SkipReason:
         """Look for work that was not exported yet; the export itself keeps count of what it has."""
-        exported = Exported.read(storage)
+        exported, now = Exported.read(storage), datetime.now(UTC)
         if exported is None:
             return dg.SkipReason("nothing stands in Label Studio yet: materialize queued_tasks")
+        if _is_running(context.instance, now):
+            return dg.SkipReason("a run is exporting and settling right now")
         try:
-            with open_connection(settings) as connection:
-                return _request(server, exported, connection, datetime.now(UTC))
+            with open_connection(settings, patient=False) as connection:
+                require_project(exported, storage, connection, exported.project.project_id)
+                return _request(server, exported, connection, now)
         except LabelingError as error:  # passing: the next look may find the server again
             return dg.SkipReason(str(error))
 
     return [label_studio_work]
 
 
+def _is_running(instance: dg.DagsterInstance, now: datetime) -> bool:
+    """Say whether a run of the job is under way, also one that a person or the launcher has started."""
+    under_way = [
+        dg.DagsterRunStatus.QUEUED,
+        dg.DagsterRunStatus.NOT_STARTED,
+        dg.DagsterRunStatus.STARTING,
+        dg.DagsterRunStatus.STARTED,
+    ]
+    runs = dg.RunsFilter(job_name=jobs.LABELS, statuses=under_way, created_after=now - AT_WORK)
+    return instance.get_runs_count(runs) > 0
+
+
 def _request(
     server: LabelStudioServer, exported: Exported, connection: "Connection", now: datetime
 ) -> dg.RunRequest | dg.SkipReason:
-    """Ask for a run where there is new work, or where it is time to look for deleted tasks and drafts."""
+    """Ask for a run where there is new work, a run was cut short, or deleted tasks and drafts are to be looked for."""
     from labeling.studio.poll import new_work
 
-    work = new_work(connection, exported.project_id, exported.cursor)
-    due = exported.reconciled_at is None or now - exported.reconciled_at >= timedelta(hours=server.reconcile_hours)
-    if not work.changed and not due:
+    work = new_work(connection, exported.project.project_id, exported.cursor)
+    every = max(timedelta(hours=server.reconcile_hours), OFTEN_ENOUGH)
+    due = exported.reconciled_at is None or now - exported.reconciled_at >= every
+    if not work.changed and not due and exported.stage == "done":
         return dg.SkipReason("no new work")
     # The same state asks for one run only; if that fails, for another one in the next hour. The export keeps count of
     # what it has, so a run too many finds nothing.
     newest = work.newest.isoformat() if work.newest else "reconcile"
-    key = f"{exported.project_id}:{exported.cursor}:{exported.reconciled_at}:{newest}:{now:%Y-%m-%dT%H}"
+    state = f"{exported.project.project_id}:{exported.cursor}:{exported.reconciled_at}:{exported.stage}"
+    key = f"{state}:{newest}:{now:%Y-%m-%dT%H}"
     return dg.RunRequest(run_key=key, tags={"stylegraph/changed_tasks": str(work.changed)})

@@ -204,7 +204,10 @@ class Settings(BaseSettings):
                     raise ValueError(f"label_sets.{name}.labels: {label!r} is not in taxonomy.labels")
         server = self.label_studio
         if server is not None and server.predict_with is not None and server.predict_with not in self.label_sets:
-            raise ValueError(f"labels.predict_with: no label set is called {server.predict_with!r}")
+            raise ValueError(
+                f"labels.predict_with: no label set is called {server.predict_with!r}; "
+                f"allowed: {', '.join(self.label_sets)}"
+            )
         if self.evaluation.only_blind and server is None:
             raise ValueError(
                 "evaluation.only_blind needs labels.kind = 'label_studio': no other source has blind images"

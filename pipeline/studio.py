@@ -1,15 +1,17 @@
 """The live Label Studio project of a run: connection, project, and the mirror of what experts did there."""
 
 import contextlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from labeling.studio.errors import URL_VARIABLE
+from labeling.studio.progress import MirroredProject
 from labeling.studio.settings import LabelStudioServer
 from labeling.taxonomy import Taxonomy
+from pipeline.exported import Exported
 from pipeline.settings import Settings
 from pipeline.storage import Storage
 from pipeline.tables import TableError
@@ -21,7 +23,7 @@ if TYPE_CHECKING:  # the SDK takes a second to load; only assets that speak to a
     from labeling.studio.store import StudioStore
 
 MIRROR_KEY = "label_studio/answers.sqlite"
-EXPORTED_KEY = "label_studio/exported.json"
+GLANCE_SECONDS = 15.0  # that a sensor may wait for one answer; Dagster gives all of it 60 seconds
 
 
 @dataclass(frozen=True)
@@ -45,15 +47,18 @@ def taxonomy_of(settings: Settings) -> Taxonomy:
 
 
 @contextlib.contextmanager
-def open_connection(settings: Settings) -> "Iterator[Connection]":
-    """Connect to the server that the environment names.
+def open_connection(settings: Settings, *, patient: bool = True) -> "Iterator[Connection]":
+    """Connect to the server that the environment names; with ``patient`` off, no request is repeated or waits long.
 
     Raises:
         StudioError: address or token is missing.
     """
-    from labeling.studio.connection import Connection
+    from labeling.studio.connection import RETRIES, Connection
 
-    with Connection.from_env(timeout=server_of(settings).timeout) as connection:
+    timeout = server_of(settings).timeout
+    with Connection.from_env(
+        timeout=timeout if patient else min(timeout, GLANCE_SECONDS), retries=RETRIES if patient else 0
+    ) as connection:
         yield connection
 
 
@@ -62,7 +67,7 @@ def open_studio(settings: Settings, storage: Storage, *, create: bool = False) -
     """Find the project of the settings; with ``create`` make it, or bring it up to date.
 
     Raises:
-        StudioError: the server cannot be used, or the project is not there (any more).
+        StudioError: the server cannot be used, the project is not there (any more), or the tables are about another.
     """
     from labeling.studio.connection import StudioError
     from labeling.studio.project import ensure_project, find_project
@@ -71,16 +76,77 @@ def open_studio(settings: Settings, storage: Storage, *, create: bool = False) -
     pictures = picture_source(server, storage)
     with open_connection(settings) as connection:
         project = find_project(connection, server.project)
-        if project is None and storage.has_table("queued_tasks"):
-            raise StudioError(
-                f"the project {server.project!r} is not at {connection.url} any more; what was exported is kept. "
-                "Restore it there, or name another project in labels.project and set data.location anew"
-            )
+        exported = Exported.read(storage)
+        if exported is not None:
+            require_project(exported, storage, connection, project and project.project_id)
+        elif project is not None:
+            _require_younger(storage, connection, project)
         if create:
             project = ensure_project(connection, server, taxonomy, pictures)
+            if exported is None:  # before the first task, so that a table of tasks is never without a note
+                Exported(identity(connection, project.project_id), server.project).write(storage)
         if project is None:
             raise StudioError(f"there is no project {server.project!r} yet: materialize queued_tasks first")
         yield Studio(server, taxonomy, connection, project, pictures)
+
+
+def identity(connection: "Connection", project_id: int) -> MirroredProject:
+    """Return what tells a project from every other.
+
+    Raises:
+        StudioNotFound: it is gone.
+    """
+    from labeling.studio.listing import TaskReader
+
+    return TaskReader(connection, project_id).project()
+
+
+def require_project(exported: Exported, storage: Storage, connection: "Connection", found: int | None) -> None:
+    """Make sure that a project is the one that the tables are about; ``found`` is its number, None: no such title.
+
+    Raises:
+        StudioError: it is another one, or gone; the message says what to do. Nothing was changed then.
+    """
+    from labeling.studio.connection import StudioError, StudioNotFound
+
+    known = exported.project
+    anew = (
+        f"To begin anew, move {storage.path('label_studio')} away: the images are queued again, and labels come from "
+        "the new project alone"
+    )
+    try:
+        number = known.project_id if found is None else found
+        there = identity(connection, number)
+    except StudioNotFound as error:
+        raise StudioError(
+            f"the project {exported.title!r} ({known}) is not at {connection.url} any more; what was exported is kept. "
+            f"Restore it, or correct {URL_VARIABLE}. {anew}"
+        ) from error
+    if (there.project_id, there.created_at) != (known.project_id, known.created_at):
+        raise StudioError(
+            f"the tables at {storage.location} are about the project {exported.title!r} ({known}), not about {there}: "
+            f"correct labels.project, {URL_VARIABLE} or data.location. {anew}"
+        )
+    if found is None:
+        raise StudioError(
+            f"no project at {connection.url} has the title that labels.project says; the tasks stand in {there}, "
+            f"which was called {exported.title!r}: make both titles the same"
+        )
+
+
+def _require_younger(storage: Storage, connection: "Connection", project: "Project") -> None:
+    """Make sure that tasks queued without a note are not taken for tasks that a person deleted from this project."""
+    from labeling.studio.connection import StudioError
+
+    if not storage.has_table("queued_tasks"):
+        return
+    queued = storage.read_table("queued_tasks", columns=["queued_at"]).column("queued_at").to_pylist()
+    there = identity(connection, project.project_id)
+    if any(moment >= datetime.fromisoformat(there.created_at) for moment in queued):
+        raise StudioError(
+            f"the table queued_tasks may be about another project than {there}, which is older than the table: name a "
+            f"new project in labels.project, or move {storage.path(storage.table_key('queued_tasks'))} away"
+        )
 
 
 @contextlib.contextmanager
@@ -113,31 +179,3 @@ def server_of(settings: Settings) -> LabelStudioServer:
     if settings.label_studio is None:
         raise ValueError("labels.kind is not label_studio")
     return settings.label_studio
-
-
-@dataclass(frozen=True)
-class Exported:
-    """How far the export of a project has come: what the sensor must know without opening the mirror."""
-
-    project_id: int
-    cursor: datetime | None = None  # the server's time up to which every change was exported
-    reconciled_at: datetime | None = None  # when deleted tasks and drafts were last looked for
-
-    @classmethod
-    def read(cls, storage: Storage) -> "Exported | None":
-        """Return the note of the last export; None before the first task was queued."""
-        if not storage.exists(EXPORTED_KEY):
-            return None
-        content = json.loads(storage.read_bytes(EXPORTED_KEY))
-        moments = {name: _moment(content[name]) for name in ("cursor", "reconciled_at")}
-        return cls(content["project_id"], **moments)
-
-    def write(self, storage: Storage) -> None:
-        """Keep the note."""
-        moments = {name: getattr(self, name) for name in ("cursor", "reconciled_at")}
-        content = {name: moment.isoformat() if moment else None for name, moment in moments.items()}
-        storage.write_json(EXPORTED_KEY, {"project_id": self.project_id, **content})
-
-
-def _moment(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None

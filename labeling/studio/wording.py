@@ -27,11 +27,11 @@ _OTHER = "other"
 _PROBLEMS: Mapping[Language, Mapping[str, str]] = MappingProxyType(
     {
         "en": {
-            "two_mains": "there is more than one main style ({labels}); choose exactly one.",
-            "no_main": "there is no main style; choose exactly one.",
-            "unknown_label": "{labels} is not one of the styles; choose from the list.",
-            "main_in_subs": "{labels} is main and sub style at once; take it out of the sub styles.",
-            "subs_without_style": "{labels} stands beside sub styles; take out one or the other.",
+            "two_mains": "there was more than one main style ({labels}); answer again with exactly one.",
+            "no_main": "there was no main style; answer again with exactly one.",
+            "unknown_label": "{labels} is not one of the styles; answer again from the list.",
+            "main_in_subs": "{labels} was main and sub style at once; answer again, with it as one of the two.",
+            "subs_without_style": "{labels} stood beside sub styles; answer again with one or the other.",
             _OTHER: "the answer could not be read; label the image again.",
         },
         "ko": {

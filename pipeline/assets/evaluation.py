@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 
 import dagster as dg
+import pyarrow as pa
 
+from labeling.studio.queue import is_blind
 from modeling import figures
 from modeling.architectures import display_title
 from modeling.evaluate import compare, evaluate
@@ -15,6 +17,8 @@ from pipeline.report.build import build_report
 from pipeline.report.collect import collect
 from pipeline.settings import Settings
 from pipeline.storage import Storage
+from pipeline.studio import server_of
+from pipeline.tables import TableError
 
 REPORT_KEY = "reports/report.html"
 
@@ -60,7 +64,7 @@ def evaluation_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
         partition = model_partition(context.partition_key)
         with for_people():
             table = evaluate(
-                storage.read_table("scores", partition), settings.evaluation.resamples, settings.evaluation.seed
+                _judged_scores(settings, storage, partition), settings.evaluation.resamples, settings.evaluation.seed
             )
             table = storage.write_table("evaluation", table, partition)
         frame = table.to_pandas()
@@ -91,7 +95,7 @@ def evaluation_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
         label_set = context.partition_key
         with for_people():
             trained = [name for name in settings.architectures if storage.has_table("evaluation", (label_set, name))]
-            tables = {name: storage.read_table("scores", (label_set, name)) for name in trained}
+            tables = {name: _judged_scores(settings, storage, (label_set, name)) for name in trained}
             table = compare(tables, settings.evaluation.resamples, settings.evaluation.seed)
             table = storage.write_table("comparison", table, (label_set,))
         evaluations = {
@@ -117,3 +121,33 @@ def evaluation_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
         )
 
     return [scores, evaluation, comparison, report]
+
+
+def _judged_scores(settings: Settings, storage: Storage, partition: Sequence[str]) -> pa.Table:
+    """Return the scores that models are judged by: of all images, or of those whose experts saw no prediction.
+
+    Raises:
+        TableError: no image of a split is left.
+    """
+    scores = storage.read_table("scores", partition)
+    if not settings.evaluation.only_blind:
+        return scores
+    share = server_of(settings).blind_share
+    shown = _images_with_shown_predictions(storage)
+    blind = [is_blind(image_id, share) and image_id not in shown for image_id in scores.column("image_id").to_pylist()]
+    left = scores.filter(pa.array(blind, pa.bool_()))
+    for split in ("validation", "test"):
+        if split not in left.column("split").to_pylist():
+            raise TableError(
+                f"evaluation.only_blind: no {split} image of {partition[0]} is blind, at labels.blind_share {share:g}; "
+                "label more images, or set evaluation.only_blind to false"
+            )
+    return left
+
+
+def _images_with_shown_predictions(storage: Storage) -> set[str]:
+    """Return the images that once stood before experts with a prediction, as before labels.blind_share was raised."""
+    if not storage.has_table("pre_annotations"):
+        return set()
+    rows = storage.read_table("pre_annotations", columns=["image_id", "task_id", "blind"]).to_pylist()
+    return {row["image_id"] for row in rows if row["task_id"] is not None and not row["blind"]}

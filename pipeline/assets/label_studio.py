@@ -12,6 +12,7 @@ from labeling.acceptance import anchoring
 from labeling.acceptance import prediction_acceptance as acceptance_table
 from modeling.montages import picture_grid
 from pipeline.best_model import answers_for
+from pipeline.exported import Exported
 from pipeline.metadata import (
     counts_markdown,
     for_people,
@@ -24,7 +25,7 @@ from pipeline.metadata import (
 from pipeline.progress import Progress
 from pipeline.settings import Settings
 from pipeline.storage import Storage
-from pipeline.studio import Exported, open_studio, server_of
+from pipeline.studio import open_studio, server_of
 from pipeline.tables import TABLES
 
 GRID_PICTURES = 18
@@ -77,9 +78,6 @@ def _queued_tasks() -> dg.AssetsDefinition:
                 progress=progress.step("queueing images for the experts"),
             )
             table = storage.write_table("queued_tasks", table)
-            exported = Exported.read(storage)
-            if exported is None or exported.project_id != studio.project.project_id:
-                Exported(studio.project.project_id).write(storage)
         counts = Counter(zip(table["state"].to_pylist(), table["chosen_as"].to_pylist(), strict=True))
         shown = {f"{state}, {chosen_as}": count for (state, chosen_as), count in counts.items()}
         return dg.MaterializeResult(
@@ -182,7 +180,7 @@ def _returned_tasks() -> dg.AssetsDefinition:
         from labeling.studio.returns import Returns
 
         with for_people(), open_studio(settings, storage) as studio:
-            previous = last_table(storage, "returned_tasks")
+            exported, previous = Exported.read(storage), last_table(storage, "returned_tasks")
             annotations, labels = storage.read_table("annotations"), storage.read_table("labels")
             quarantined = storage.read_table("quarantined_annotations")
             returns = Returns(studio.connection, studio.project.project_id, studio.settings, studio.taxonomy, previous)
@@ -205,6 +203,8 @@ def _returned_tasks() -> dg.AssetsDefinition:
                 labels,
                 annotations,
             )
+            if exported is not None:
+                exported.advance(storage, "done")
         reasons = counts_markdown(reason_counts(table.column("reason"), ""), "reason")
         return dg.MaterializeResult(
             metadata=table_metadata(

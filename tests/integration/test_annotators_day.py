@@ -397,7 +397,7 @@ def _check_history(office: Office, annotations: Annotations, tasks: list[int]) -
     refused = annotations.quarantined.to_pylist()
     assert sorted((int(row["task_id"]), row["annotator"], row["reason"]) for row in refused) == [
         (tasks[3], one, "skipped"),
-        (tasks[5], two, "sent_back"),
+        (tasks[5], two, "superseded"),
     ]
     versions: dict[str, list[Row]] = {}
     for row in office.versions():

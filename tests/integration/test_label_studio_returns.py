@@ -130,7 +130,7 @@ def test_a_wrong_answer_comes_back_to_who_gave_it_until_it_is_right(people: Any,
     (row,) = work.send_back()
     assert (row["task_id"], row["annotation_id"], row["reason"]) == (task, str(wrong), "main_in_subs")
     assert (row["annotator"], row["way"]) == ("expert-1@example.invalid", "to_annotator")
-    text = "Please correct: Retro is main and sub style at once; take it out of the sub styles."
+    text = "Please correct: Retro was main and sub style at once; answer again, with it as one of the two."
     assert row["detail"] == text
     got = work.next_task(first)
     assert got is not None

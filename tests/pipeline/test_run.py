@@ -19,6 +19,13 @@ from pipeline.storage import Storage
 from pipeline.tables import TABLES
 from tests.pipeline.small_case import SETTINGS, write_case, write_csv
 
+LIVE_ONLY = {  # tables of the round trip with a live Label Studio
+    "queued_tasks",
+    "annotation_versions",
+    "pre_annotations",
+    "prediction_acceptance",
+    "returned_tasks",
+}
 TIMES = {"crawled_at", "fetched_at", "seconds"}  # columns that say when, not what
 
 
@@ -51,11 +58,12 @@ def table_bytes(location: Path) -> dict[str, bytes]:
 
 def test_every_table_exists_for_every_partition(case: Path) -> None:
     storage = Storage(str(case.parent / "data"))
-    for name in TABLES:
+    for name in set(TABLES) - LIVE_ONLY:
         found = list((case.parent / "data/tables").glob(f"{name}.parquet")) or list(
             (case.parent / "data/tables" / name).rglob("*.parquet")
         )
         assert found, name
+    assert not any(storage.has_table(name) for name in LIVE_ONLY)
     assert storage.read_table("data_set", ("top-3",)).num_rows > 40
     assert storage.exists("reports/report.html")
 

@@ -148,3 +148,15 @@ def test_a_mirror_without_annotations_has_no_versions(store: StudioStore) -> Non
     seen(store, task(1))
     assert list(annotation_versions(store, INDEX, USERS)) == []
     assert read(store).valid.num_rows == 0
+
+
+@pytest.mark.parametrize("state", ["skipped", "sent_back", "deleted"])
+def test_what_was_put_aside_is_superseded_by_a_later_answer_of_the_same_person(store: StudioStore, state: str) -> None:
+    first = answer(8, GOOD, 5, was_cancelled=state != "deleted", updated_by=1 if state == "sent_back" else 5)
+    seen(store, task(1, first))
+    seen(store, task(1, *([] if state == "deleted" else [first]), answer(9, GOOD, 5), answer(10, GOOD, 6)), at=SECOND)
+    annotations = read(store, sent_back={"8"} if state == "sent_back" else set())
+    assert annotations.valid.column("annotation_id").to_pylist() == ["9", "10"]
+    (refused,) = annotations.quarantined.to_pylist()
+    assert (refused["annotation_id"], refused["reason"]) == ("8", "superseded")
+    assert refused["detail"] == f"{USERS[5]} answered again in annotation 9"

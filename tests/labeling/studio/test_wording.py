@@ -23,28 +23,33 @@ def problem(reason: str, *result: dict[str, Any]) -> tuple[str, str]:
         (
             "two_mains",
             [choices("main", "retro", "Casual"), choices("main", "retro")],
-            "there is more than one main style (Retro, Casual); choose exactly one.",
+            "there was more than one main style (Retro, Casual); answer again with exactly one.",
             "메인 스타일이 둘 이상입니다(레트로, 캐주얼). 하나만 고르세요.",
         ),
         (
             "main_in_subs",
             [choices("main", "Retro"), choices("subs", "Casual", "RETRO")],
-            "Retro is main and sub style at once; take it out of the sub styles.",
+            "Retro was main and sub style at once; answer again, with it as one of the two.",
             "메인과 서브에 같은 스타일이 있습니다(레트로). 서브에서 빼세요.",
         ),
         (
             "unknown_label",
             [choices("main", "Steampunk"), choices("subs", "Casual")],
-            "Steampunk is not one of the styles; choose from the list.",
+            "Steampunk is not one of the styles; answer again from the list.",
             "목록에 없는 스타일입니다(Steampunk). 목록에서 고르세요.",
         ),
         (
             "subs_without_style",
             [choices("main", "Not a fashion image"), choices("subs", "Casual")],
-            "Not a fashion image stands beside sub styles; take out one or the other.",
+            "Not a fashion image stood beside sub styles; answer again with one or the other.",
             "'패션 이미지 아님'와(과) 서브 스타일이 함께 있습니다. 둘 중 하나를 빼세요.",
         ),
-        ("no_main", [], "there is no main style; choose exactly one.", "메인 스타일이 없습니다. 하나를 고르세요."),
+        (
+            "no_main",
+            [],
+            "there was no main style; answer again with exactly one.",
+            "메인 스타일이 없습니다. 하나를 고르세요.",
+        ),
         (
             "unknown_control",
             [{"from_name": "mood"}],
@@ -67,8 +72,8 @@ def test_problems_of_several_people_stand_beside_each_other_once() -> None:
         problem("main_in_subs", choices("main", "Retro"), choices("subs", "Retro")),
     ]
     assert ENGLISH.correct(twice) == (
-        "Please correct: there is no main style; choose exactly one. "
-        "Retro is main and sub style at once; take it out of the sub styles."
+        "Please correct: there was no main style; answer again with exactly one. "
+        "Retro was main and sub style at once; answer again, with it as one of the two."
     )
 
 
