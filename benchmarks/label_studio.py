@@ -5,8 +5,8 @@ empty database. Every contender runs in a process of its own, one after the othe
 again and, for imports, a project of its own. Seconds and CPU seconds are those of the work without imports of modules;
 peak memory is that of the whole process. Medians over the rounds.
 
-* Import: ``push_tasks``, which lists what stands before and after, beside ``projects.import_tasks`` with all tasks
-  in one request.
+* Import: ``push_tasks``, which lists what stands before and then makes sure that nobody else was at work, beside
+  ``projects.import_tasks`` with all tasks in one request.
 * Export of tasks with one or two annotations each: ``pull`` into a new mirror, beside ``projects.exports.as_json``,
   which holds everything in memory and keeps nothing. Both must find the same annotations.
 * Export again when nothing is new, and when one in twenty tasks has changed.
@@ -317,6 +317,7 @@ def main() -> None:
     parser.add_argument("--tasks", type=int, default=TASKS, help="how many tasks; targets hold for the default only")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="how often each comparison runs")
     parser.add_argument("--smoke", action="store_true", help="a few tasks, once, to see that it works")
+    parser.add_argument("--only", choices=["import", "export", "predictions"], help="one comparison instead of all")
     parser.add_argument("--template", type=Path, help="a server's data folder without projects, to save building one")
     parser.add_argument("--child", nargs=5, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -337,7 +338,12 @@ def main() -> None:
             create_data_folder(environment, folder / "data", say=print)
         with running_server(environment, folder / "data", folder / "files") as server:
             bench = Bench(server, count)
-            results = imports(bench, rounds) + exports(bench, rounds, folder) + predictions(bench)
+            comparisons = {
+                "import": lambda: imports(bench, rounds),
+                "export": lambda: exports(bench, rounds, folder),
+                "predictions": lambda: predictions(bench),
+            }
+            results = [entry for name, run in comparisons.items() if arguments.only in (None, name) for entry in run()]
     if count != TASKS:
         results = [entry | {"target": None, "met": None} for entry in results]
     print(f"\n{time.perf_counter() - begin:.0f} s in all")

@@ -17,6 +17,8 @@ import pandas as pd
 import pyarrow as pa
 from scipy.stats import binomtest
 
+from labeling.annotations import Labels
+from labeling.first_answers import FirstAnswer, first_answers
 from labeling.tables import PREDICTION_ACCEPTANCE
 
 CONFIDENCE = 0.95
@@ -64,26 +66,30 @@ class Anchoring:
 
 
 def prediction_acceptance(
-    annotations: pd.DataFrame,
+    versions: pd.DataFrame,
     predictions: pd.DataFrame,
+    taxonomy: Sequence[str],
     known_labels: Mapping[str, Sequence[str]] | None = None,
 ) -> pa.Table:
     """Count how experts' answers compare with the predictions of their time: rows of ``PREDICTION_ACCEPTANCE``.
 
-    Of each annotator and image the first answer counts. It is compared with the latest prediction for the image made
-    by the time of the answer (``predicted_at <= created_at``), and only if
+    Of each annotator and image the first submitted answer counts, as it stood before it was changed. It counts as
 
-    - it is blind, or
-    - it is of the version that the server showed then: the version of the latest shown prediction of any image.
+    - shown, if the server says that it was made from a prediction. It is compared with the latest prediction for the
+      image that was shown by the time of the answer (``predicted_at <= created_at``);
+    - blind, if not, and the latest prediction for the image by then is blind. It is compared with that one;
+    - nothing else: an answer for an image that is not blind, given without a prediction, is in neither group. The
+      prediction may have come later, or been hidden.
 
     The answer is ``accepted`` (same main label, same sub labels), ``changed`` (same main label, other sub labels) or
-    ``rejected`` (another main label, or not a fashion image). "Can't tell" is no judgement and counts nowhere, nor
-    does an answer without a time. Rows without ``task_id`` were neither shown nor kept back on purpose, and are left
-    out.
+    ``rejected`` (another main label, or not a fashion image). "Can't tell" and an answer that breaks a rule are no
+    judgement and count nowhere, nor does an answer without a time. Predictions without ``task_id`` were neither shown
+    nor kept back on purpose, and are left out.
 
     Args:
-        annotations: rows of ``ANNOTATIONS``.
+        versions: rows of ``ANNOTATION_VERSIONS``, in the order in which they were met.
         predictions: rows of ``PRE_ANNOTATIONS``, with history.
+        taxonomy: the labels that experts may give, in their order.
         known_labels: by model version, the labels that the model can give. Sub labels are compared within them, as the
             model cannot know the others; of a version that is not in it, all are compared.
 
@@ -92,17 +98,15 @@ def prediction_acceptance(
         label, where there are answers; sorted by version, blind, label, all labels first.
     """
     known = {version: frozenset(labels) for version, labels in (known_labels or {}).items()}
-    by_image, shown = _timelines(predictions)
+    by_image = _timelines(predictions)
     counts: dict[_Key, Counter[str]] = defaultdict(Counter)
-    for image_id, created_at, answer, main, subs in _first_answers(annotations):
-        prediction = _before(by_image.get(image_id, []), created_at)
-        if prediction is None:
+    for answer in first_answers(versions, taxonomy):
+        if answer.labels is None or answer.labels.answer == "cant_tell":
             continue
-        current = _before(shown, created_at)
-        if not prediction.blind and (current is None or current.model_version != prediction.model_version):
-            continue
-        verdict = _verdict(prediction, answer, main, subs, known.get(prediction.model_version))
-        counts[prediction.model_version, prediction.main, prediction.blind][verdict] += 1
+        prediction = _compared_with(answer, by_image.get(answer.image_id, []))
+        if prediction is not None:
+            verdict = _verdict(prediction, answer.labels, known.get(prediction.model_version))
+            counts[prediction.model_version, prediction.main, prediction.blind][verdict] += 1
     return _table(counts)
 
 
@@ -137,45 +141,28 @@ def newcombe_interval(hits: int, of: int, other_hits: int, other_of: int) -> tup
     return float(share - other - below), float(share - other + above)
 
 
-def _timelines(predictions: pd.DataFrame) -> tuple[dict[str, list[_Prediction]], list[_Prediction]]:
-    """Return the predictions of each image, and the shown ones of all images, both by time."""
+def _timelines(predictions: pd.DataFrame) -> dict[str, list[_Prediction]]:
+    """Return the predictions of each image by time."""
     columns = ["predicted_at", "model_version", "image_id", "main", "subs", "blind"]
-    rows = predictions[predictions["task_id"].notna()].sort_values(columns[:3], kind="stable")
+    rows = predictions[predictions["task_id"].notna()].sort_values(columns[:2], kind="stable")
     by_image: dict[str, list[_Prediction]] = defaultdict(list)
-    shown: list[_Prediction] = []
     for predicted_at, version, image_id, main, subs, blind in rows[columns].itertuples(index=False):
-        prediction = _Prediction(predicted_at, version, main, frozenset(subs), bool(blind))
-        by_image[image_id].append(prediction)
-        if not blind:
-            shown.append(prediction)
-    return by_image, shown
+        by_image[image_id].append(_Prediction(predicted_at, version, main, frozenset(subs), bool(blind)))
+    return by_image
 
 
-def _before(timeline: Sequence[_Prediction], moment: datetime) -> _Prediction | None:
-    """Return the latest that stood at a moment."""
-    place = bisect_right(timeline, moment, key=lambda prediction: prediction.predicted_at)
-    return timeline[place - 1] if place else None
+def _compared_with(answer: FirstAnswer, timeline: Sequence[_Prediction]) -> _Prediction | None:
+    """Return the prediction that an answer was made from, or that was kept from it on purpose; None if neither."""
+    place = bisect_right(timeline, answer.created_at, key=lambda prediction: prediction.predicted_at)
+    if answer.saw_prediction:
+        return next((prediction for prediction in reversed(timeline[:place]) if not prediction.blind), None)
+    return timeline[place - 1] if place and timeline[place - 1].blind else None
 
 
-def _first_answers(annotations: pd.DataFrame) -> list[tuple[str, datetime, str, str | None, frozenset[str]]]:
-    """Return image, time, kind, main and sub labels of each annotator's first answer for each image."""
-    timed = annotations[annotations["created_at"].notna()].copy()
-    timed["length"] = timed["annotation_id"].str.len()  # so that 9 comes before 10
-    timed = timed.sort_values(["image_id", "annotator", "created_at", "length", "annotation_id"], kind="stable")
-    first = timed.drop_duplicates(["image_id", "annotator"])
-    first = first[first["answer"] != "cant_tell"]
-    columns = ["image_id", "created_at", "answer", "main", "subs"]
-    return [
-        (image_id, created_at, answer, main, frozenset(subs))
-        for image_id, created_at, answer, main, subs in first[columns].itertuples(index=False)
-    ]
-
-
-def _verdict(
-    prediction: _Prediction, answer: str, main: str | None, subs: frozenset[str], known: frozenset[str] | None
-) -> str:
-    if answer != "style" or main != prediction.main:
+def _verdict(prediction: _Prediction, labels: Labels, known: frozenset[str] | None) -> str:
+    if labels.main != prediction.main:
         return "rejected"
+    subs = frozenset(labels.subs)
     comparable = subs if known is None else subs & known
     return "accepted" if comparable == prediction.subs else "changed"
 

@@ -68,12 +68,15 @@ _WORDINGS: Mapping[Language, _Wording] = MappingProxyType(
     }
 )
 
+# The picture leaves room for what stands around it, ``--sg-around``: bars, two lines of context, and the yellow line.
 # Where a later Label Studio names its own classes (lsf-…) otherwise, the screen works as before and only looks longer.
 # Its side panel is hidden: it is about regions of an image, and there are none here.
 _STYLE = """
 .lsf-sidepanels { padding-right: 0 !important; }
 .lsf-sidepanels__wrapper { display: none; }
-.sg-screen { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, clamp(480px, 52%, 700px)); gap: 0 16px; }
+.sg-screen { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, clamp(480px, 52%, 700px)); gap: 0 16px;
+  --sg-around: 226px; }
+.sg-screen:has(.sg-attention :not(:empty)) { --sg-around: 276px; }
 .sg-attention { grid-column: 1 / -1; }
 .sg-attention :empty { display: none; }
 .sg-attention :not(:empty) { margin: 0 0 8px !important; padding: 6px 12px; font-size: 15px; line-height: 1.35;
@@ -185,7 +188,7 @@ def _picture(screen: ET.Element) -> None:
         "Image",
         {"name": "image", "value": "$image", "zoomControl": "true", "selectionControl": "false"},
         horizontalAlignment="center",
-        maxHeight="calc(100vh - 226px)",
+        maxHeight="calc(100vh - var(--sg-around))",
     )
     context = ET.SubElement(picture, "View", className="sg-context")
     for name in ("created_at", "hashtags", "alt_text"):

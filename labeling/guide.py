@@ -33,13 +33,16 @@ _WORDINGS: Mapping[Language, _Wording] = MappingProxyType(
                 "for sub.",
                 "No outfit in the picture: <b>{not_fashion}</b> ({not_fashion_key}). An outfit, but no style fits or "
                 "it cannot be seen well: <b>{cant_tell}</b> ({cant_tell_key}). Neither takes sub styles.",
-                "<b>Submit</b> with ctrl+enter. <b>Skip</b> (ctrl+space) means later: the picture comes back to you.",
-                "To change a label of your own, open its picture again, change it and click <b>Update</b>. A yellow "
-                "line above a picture says why it came back.",
+                "<b>Submit</b> with ctrl+enter (Mac: cmd+enter). <b>Skip</b> (ctrl+space, Mac: alt+enter) means later: "
+                "the picture comes back to you. If it is the last one and comes at once, choose {cant_tell}, or leave "
+                "it and open another from the list.",
+                "To change a label of your own, open its picture again, change it and click <b>Update</b>.",
+                "A yellow line above a picture says why it came back. Quickest is to open such a picture from the tab "
+                "<b>Came back</b>: <b>Label All Tasks</b> gives all pictures, whatever the tab shows.",
             ),
             review="How to review (reviewers only)",
             review_lines=(
-                "Open a picture from a tab that begins with <b>To review</b> and look at each expert's answer.",
+                "Open a picture from a tab that begins with <b>Review</b> and look at each expert's answer.",
                 "Mark each answer <b>{accepted}</b> ({accepted_key}) or <b>{rejected}</b> ({rejected_key}); a note "
                 "says why. Leave the expert's styles as they are.",
                 "Click <b>Update</b>. One accepted answer decides the label of the picture.",
@@ -55,10 +58,12 @@ _WORDINGS: Mapping[Language, _Wording] = MappingProxyType(
                 "마우스보다 단축키가 빠릅니다. 대괄호 안의 키는 메인, <b>shift</b>와 함께 누르면 서브입니다.",
                 "옷차림이 없는 사진이면 <b>{not_fashion}</b>({not_fashion_key}), 옷차림은 있지만 맞는 스타일이 없거나 "
                 "잘 보이지 않으면 <b>{cant_tell}</b>({cant_tell_key})를 고르세요. 이때 서브는 비워 두세요.",
-                "<b>Submit</b>은 ctrl+enter입니다. <b>Skip</b>(ctrl+space)은 나중에 하겠다는 뜻이며, 그 사진은 다시 "
-                "나옵니다.",
-                "내 라벨을 고치려면 사진을 다시 열어 고친 뒤 <b>Update</b>를 누르세요. 사진 위의 노란 줄은 다시 돌아온 "
-                "이유입니다.",
+                "<b>Submit</b>은 ctrl+enter(Mac: cmd+enter)입니다. <b>Skip</b>(ctrl+space, Mac: alt+enter)은 나중에 "
+                "하겠다는 뜻이며, 그 사진은 다시 나옵니다. 남은 사진이 그것뿐이어서 바로 다시 나오면 {cant_tell}를 "
+                "고르거나, 그대로 두고 목록에서 다른 사진을 여세요.",
+                "내 라벨을 고치려면 사진을 다시 열어 고친 뒤 <b>Update</b>를 누르세요.",
+                "사진 위의 노란 줄은 다시 돌아온 이유입니다. <b>돌아온 사진</b> 탭에서 사진을 직접 여는 것이 가장 "
+                "빠릅니다. <b>Label All Tasks</b>는 탭과 상관없이 모든 사진을 차례로 보여 줍니다.",
             ),
             review="검수 방법 (검수자 전용)",
             review_lines=(

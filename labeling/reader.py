@@ -29,7 +29,7 @@ _REFUSED_STATES: dict[State, Problem] = {
 _OPEN_REASONS = ("skipped", "sent_back", "deleted")  # which a later answer of the same person settles
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TaskReference:
     """The task of an annotation: its number, and what it calls its image."""
 
@@ -43,7 +43,7 @@ class TaskReference:
         return cls(text(task_id), text(fields.get("image_id")) or text(fields.get("image")))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Answer:
     """One annotation on its way through the checks."""
 
@@ -51,7 +51,7 @@ class _Answer:
     task: TaskReference
     person: Person
     editor: Person  # who changed it last
-    raw: str
+    raw: Callable[[], str]  # only what is refused is asked for it
 
 
 def _superseded(latest: Annotation) -> Problem:
@@ -75,23 +75,43 @@ class AnnotationReader:
         Args:
             index: finds the image that a task names.
             taxonomy: the labels that may be given.
-            users: email address of every user that the server knows; None if the input names its users itself.
+            users: email address of every user that is known, by id; None if the input names its users itself.
             sent_back: ids of annotations that were cancelled to send them back to their annotators.
             link: from a task number to its address in Label Studio.
         """
         self._index = index
         self._taxonomy = taxonomy
-        self._users = users
+        self._known = None if users is None else frozenset(users.values())
         self._sent_back = frozenset(sent_back)
         self._link = link
         self._emails: dict[str, str] = {str(number): email for number, email in (users or {}).items()}
         self._valid: list[tuple[_Answer, Annotation]] = []
         self._refused: list[tuple[_Answer, Problem]] = []
 
-    def add(self, raw: object, task: TaskReference, state: State, fallback_id: str = "") -> None:
-        """Check one annotation or draft; ``fallback_id`` names it if it has no id of its own."""
+    def add(
+        self,
+        raw: object,
+        task: TaskReference,
+        state: State,
+        fallback_id: str = "",
+        *,
+        edited_by: object = None,
+        stored: Callable[[], str] | None = None,
+    ) -> None:
+        """Check one annotation or draft.
+
+        Args:
+            raw: the annotation as the server gives it.
+            task: that it belongs to.
+            state: what has become of it.
+            fallback_id: its name if it has no id of its own.
+            edited_by: who made its content what it is, where that is not the last who changed it.
+            stored: returns its JSON, if that need not be kept until it is known whether it counts.
+        """
         fields: Json = raw if isinstance(raw, dict) else {"result": raw}
-        answer = self._answer(fields, task, "user" if state == "draft" else "completed_by", fallback_id)
+        author = self._person(fields.get("user" if state == "draft" else "completed_by"))
+        editor = self._person(fields.get("updated_by") if edited_by is None else edited_by)
+        answer = _Answer(text(fields.get("id")) or fallback_id, task, author, editor, stored or _kept(fields))
         checked = self._check(answer, fields, state)
         if isinstance(checked, Problem):
             name = f"draft:{answer.annotation_id}" if state == "draft" else answer.annotation_id
@@ -127,12 +147,11 @@ class AnnotationReader:
         logger.info("%d annotations count; refused: %s", len(valid), dict(sorted(reasons.items())) or "none")
         return Annotations.from_rows(valid, refused)
 
-    def _answer(self, fields: Json, task: TaskReference, by: str, fallback_id: str) -> _Answer:
-        author, editor = person(fields.get(by)), person(fields.get("updated_by"))
-        for user in (author, editor):
-            if user.number is not None and user.email is not None:
-                self._emails[user.number] = user.email  # the same user may appear with and without an address
-        return _Answer(text(fields.get("id")) or fallback_id, task, author, editor, as_json(fields))
+    def _person(self, value: object) -> Person:
+        user = person(value)
+        if user.number is not None and user.email is not None:
+            self._emails[user.number] = user.email  # the same user may appear with and without an address
+        return user
 
     def _check(self, answer: _Answer, fields: Json, state: State) -> Annotation | Problem:
         problem = _REFUSED_STATES.get(state) or self._sender_problem(answer, fields)
@@ -170,16 +189,14 @@ class AnnotationReader:
         if fields.get("was_cancelled"):
             # an annotator who skips it again is the last to have changed it
             ours = answer.annotation_id in self._sent_back and answer.editor != answer.person
-            return (
-                Problem("sent_back", "sent back to the annotator, who has not corrected it yet") if ours else _SKIPPED
-            )
+            return _SENT_BACK if ours else _SKIPPED
         if answer.person == Person(None, None):
             return Problem("no_annotator", "completed_by is empty; somebody has to submit it under an account")
-        if self._users is not None and self._name(answer.person) not in self._users.values():
+        if self._known is not None and self._name(answer.person) not in self._known:
             return Problem(
                 "unknown_annotator",
-                f"the server knows no user {self._name(answer.person)} any more; add the user to the organization "
-                "again, or have the image labelled by somebody else",
+                f"nobody knows who user {self._name(answer.person)} is: removed from the organization before an export "
+                "saw who it was; add the user again until the next export, or have the image labelled by somebody else",
             )
         return None
 
@@ -191,7 +208,7 @@ class AnnotationReader:
         # whoever changed an annotation last stands for all of it: an annotator who changes a reviewed answer voids the
         # review, although the reviewer's choice is still in the result
         reviewer = self._name(answer.editor)
-        known = reviewer and (self._users is None or reviewer in self._users.values())
+        known = reviewer and (self._known is None or reviewer in self._known)
         if not known or reviewer == annotator:
             return replace(annotation, annotator=annotator, review=None)
         return replace(annotation, annotator=annotator, reviewer=reviewer)
@@ -223,5 +240,10 @@ class AnnotationReader:
             problem.reason,
             problem.detail,
             self._link(int(task_id)) if self._link is not None and task_id is not None else None,
-            answer.raw,
+            answer.raw(),
         )
+
+
+def _kept(fields: Json) -> Callable[[], str]:
+    content = as_json(fields)  # takes less memory than the fields
+    return lambda: content

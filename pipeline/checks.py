@@ -5,9 +5,11 @@ from collections.abc import Sequence
 import dagster as dg
 
 from modeling.correlation import graph_health
+from pipeline.metadata import for_people
 from pipeline.partitions import window_keys
 from pipeline.settings import Settings
 from pipeline.storage import Storage
+from pipeline.studio import open_studio
 
 MOST_QUARANTINED = 0.25  # share of annotations; above it, something is wrong with the export or the taxonomy
 MOST_CONFLICTS = 0.15  # share of annotated images
@@ -185,7 +187,27 @@ def checks(settings: Settings) -> Sequence[dg.AssetChecksDefinition]:
             description="; ".join(notes) or "every label graph has edges between several labels",
         )
 
-    live = [no_answer_lost] if settings.label_studio is not None else []
+    @dg.asset_check(
+        asset="pre_annotations", blocking=True, description="No image of the blind share shows a prediction."
+    )
+    def blind_stays_blind(
+        settings: dg.ResourceParam[Settings], storage: dg.ResourceParam[Storage]
+    ) -> dg.AssetCheckResult:
+        from labeling.studio.predictions import blind_with_prediction
+
+        queued = storage.read_table("queued_tasks", columns=["task_id", "blind", "state"]).to_pandas()
+        blind = queued.loc[queued["blind"] & (queued["state"] == "queued"), "task_id"].tolist()
+        with for_people(), open_studio(settings, storage) as studio:
+            seen = blind_with_prediction(studio.connection, studio.project.project_id, blind)
+            first = studio.project.task_link(seen[0]) if seen else ""
+        return dg.AssetCheckResult(
+            passed=not seen,
+            description=f"none of {len(blind)} blind tasks shows a prediction"
+            if not seen
+            else f"{len(seen)} blind tasks show a prediction, {first} first: materialize pre_annotations again",
+        )
+
+    live = [no_answer_lost, blind_stays_blind] if settings.label_studio is not None else []
     return [
         *live,
         images_stored,

@@ -77,9 +77,10 @@ def label_studio(
     _, settings = _settings(config, None, recall=True)
     from pipeline.commands.label_studio import serve as serve_label_studio
     from pipeline.storage import Storage
+    from pipeline.studio import served_folder
 
     storage = Storage(settings.data.location)
-    document_root = Path(storage.path("images")).parent if storage.is_local else folder / "files"
+    document_root = served_folder(storage) if storage.is_local else folder / "files"
     raise typer.Exit(serve_label_studio(folder, document_root, port, fresh, console))
 
 

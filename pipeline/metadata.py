@@ -18,6 +18,7 @@ from pipeline.tables import TABLES, TableError
 
 PREVIEW_ROWS = 8
 PREVIEW_LENGTH = 48  # characters of a cell
+PEOPLE = ("annotator", "reviewer", "annotator_a", "annotator_b")  # columns with addresses of experts
 
 
 @contextlib.contextmanager
@@ -60,8 +61,13 @@ def table_metadata(table: pa.Table, **extra: Any) -> dict[str, Any]:
 
 
 def preview(table: pa.Table, rows: int = PREVIEW_ROWS) -> str:
-    """Return the first rows of a table as Markdown."""
-    return markdown(table.slice(0, rows).to_pandas())
+    """Return the first rows of a table as Markdown; of people's addresses only what stands before the @."""
+    return markdown(without_addresses(table.slice(0, rows).to_pandas()))
+
+
+def without_addresses(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a data frame that names people by what stands before the @ of their addresses."""
+    return frame.assign(**{name: frame[name].map(_short) for name in PEOPLE if name in frame})
 
 
 def markdown(frame: pd.DataFrame) -> str:
@@ -92,6 +98,10 @@ def counts_markdown(counts: Mapping[str, int], heading: str) -> str:
 def picture(png: bytes) -> dg.MetadataValue:
     """Return a PNG as metadata that the UI shows as a picture."""
     return dg.MetadataValue.md(f"![picture]({png_data_uri(png)})")
+
+
+def _short(address: Any) -> Any:
+    return address.partition("@")[0] if isinstance(address, str) else address
 
 
 def _cell(value: Any) -> str:

@@ -79,7 +79,7 @@ def model_steps(settings: Settings) -> list[Step]:
     steps += suspicion
     if settings.label_studio is not None:
         compared = tuple(step.key for step in steps if step.job == jobs.COMPARISON)
-        if settings.label_studio.pre_annotations:
+        if settings.label_studio.pre_annotations or settings.label_studio.next_images != "newest":
             steps.append(Step("pre-annotations", jobs.PRE_ANNOTATION, "Predictions for experts", needs=compared))
         if settings.label_studio.review_suspicious:
             steps.append(Step("returns", jobs.RETURN, "Back to reviewers", needs=tuple(step.key for step in suspicion)))

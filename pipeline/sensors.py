@@ -10,6 +10,7 @@ from labeling.errors import LabelingError
 from labeling.studio.settings import LabelStudioServer
 from pipeline import jobs
 from pipeline.exported import Exported
+from pipeline.locks import is_held, label_studio_lock
 from pipeline.settings import Settings
 from pipeline.storage import Storage
 from pipeline.studio import open_connection, require_project
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from labeling.studio.connection import Connection
 
 NEW_WORK = "label_studio_work"
-AT_WORK = timedelta(hours=1)  # a run that began longer ago and has not ended was killed
+AT_WORK = timedelta(minutes=10)  # a run that began longer ago and holds no lock was killed, or is far beyond the export
 OFTEN_ENOUGH = timedelta(hours=1)  # between two runs that only look for deleted tasks and drafts
 
 
@@ -44,7 +45,7 @@ def sensors(settings: Settings) -> Sequence[dg.SensorDefinition]:
         exported, now = Exported.read(storage), datetime.now(UTC)
         if exported is None:
             return dg.SkipReason("nothing stands in Label Studio yet: materialize queued_tasks")
-        if _is_running(context.instance, now):
+        if is_held(label_studio_lock(storage)) or _is_running(context.instance, now):
             return dg.SkipReason("a run is exporting and settling right now")
         try:
             with open_connection(settings, patient=False) as connection:

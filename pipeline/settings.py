@@ -47,6 +47,7 @@ PATHS = (
     "deduplication.overrides",
     "labels.path",
     "labels.document_root",
+    "labels.withdrawn",
     "backbone.weights",
     "word_vectors.path",
     "sources.*.folder",

@@ -8,12 +8,15 @@ reports/report.html
 """
 
 import contextlib
+import fcntl
+import hashlib
 import json
 import os
 import shutil
 import tempfile
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -83,6 +86,11 @@ class Storage:
     def has_table(self, name: str, partition: Sequence[str] = ()) -> bool:
         """Say whether the table, or this partition of it, was ever written."""
         return bool(self.filesystem.exists(self._path(self.table_key(name, partition))))
+
+    def written_at(self, name: str, partition: Sequence[str] = ()) -> datetime:
+        """Return when a table was written last, by the clock of where it lives."""
+        written: datetime = self.filesystem.modified(self._path(self.table_key(name, partition)))
+        return written.astimezone(UTC)
 
     def read_table(self, name: str, partition: Sequence[str] = (), columns: Sequence[str] | None = None) -> pa.Table:
         """Read a table, or some of its columns.
@@ -162,23 +170,38 @@ class Storage:
     def working_file(self, key: str) -> Iterator[Path]:
         """Give a local file that a library changes in place; where the location is remote, it is fetched and put back.
 
-        It is put back also when the block fails: what was written until then is kept.
+        It is put back also when the block fails: what was written until then is kept. A process that is killed leaves
+        nothing that the next one could take for its own.
+
+        Raises:
+            TableError: another process of this machine is at work on the remote file.
         """
         if self.is_local:
             path = Path(self._path(key))
             path.parent.mkdir(parents=True, exist_ok=True)
             yield path
             return
-        path = self.scratch / key
-        if self.exists(key):
-            write_file(path, self.read_bytes(key))
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            yield path
-        finally:
-            if path.exists():
-                self.write_bytes(key, path.read_bytes())
+        with self._locked(key), self.temporary_folder() as folder:
+            path = folder / PurePosixPath(key).name
+            if self.exists(key):
+                write_file(path, self.read_bytes(key))
+            try:
+                yield path
+            finally:
+                if path.exists():
+                    self.write_bytes(key, path.read_bytes())
+
+    @contextlib.contextmanager
+    def _locked(self, key: str) -> Iterator[None]:
+        """Keep other processes of this machine from a file; a killed process gives the lock back."""
+        digest = hashlib.sha256(self._path(key).encode()).hexdigest()
+        lock = self.cache_folder("locks") / digest
+        with lock.open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise TableError(f"another run is at work on {self.path(key)}; wait until it is done") from error
+            yield
 
     # images
 

@@ -1,17 +1,21 @@
 """The live Label Studio project of a run: connection, project, and the mirror of what experts did there."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
+
+import dagster as dg
 
 from labeling.studio.errors import URL_VARIABLE
 from labeling.studio.progress import MirroredProject
 from labeling.studio.settings import LabelStudioServer
 from labeling.taxonomy import Taxonomy
 from pipeline.exported import Exported
+from pipeline.locks import label_studio_lock, one_at_a_time
 from pipeline.settings import Settings
 from pipeline.storage import Storage
 from pipeline.tables import TableError
@@ -63,6 +67,14 @@ def open_connection(settings: Settings, *, patient: bool = True) -> "Iterator[Co
 
 
 @contextlib.contextmanager
+def turn(storage: Storage) -> Iterator[None]:
+    """Keep other runs from writing to the project, and to the tables about it, at the same time."""
+    say = dg.get_dagster_logger().info
+    with one_at_a_time(label_studio_lock(storage), say, "another run is at work with Label Studio"):
+        yield
+
+
+@contextlib.contextmanager
 def open_studio(settings: Settings, storage: Storage, *, create: bool = False) -> Iterator[Studio]:
     """Find the project of the settings; with ``create`` make it, or bring it up to date.
 
@@ -87,6 +99,8 @@ def open_studio(settings: Settings, storage: Storage, *, create: bool = False) -
                 Exported(identity(connection, project.project_id), server.project).write(storage)
         if project is None:
             raise StudioError(f"there is no project {server.project!r} yet: materialize queued_tasks first")
+        if not create:
+            _require_screen(connection, project, taxonomy)
         yield Studio(server, taxonomy, connection, project, pictures)
 
 
@@ -134,6 +148,18 @@ def require_project(exported: Exported, storage: Storage, connection: "Connectio
         )
 
 
+def _require_screen(connection: "Connection", project: "Project", taxonomy: Taxonomy) -> None:
+    """Make sure that experts cannot choose what the taxonomy lacks: their answers would all be taken for wrong."""
+    from labeling.studio.breaks import TaxonomyError, lost_labels
+
+    config = connection.get(f"/api/projects/{project.project_id}", include="id,label_config")["label_config"]
+    if lost := sorted(lost_labels(config, taxonomy)):
+        raise TaxonomyError(
+            f"experts can still choose {', '.join(map(repr, lost))}, which taxonomy.labels lacks: put it back, or "
+            "materialize queued_tasks, which changes the screen unless answers would be lost"
+        )
+
+
 def _require_younger(storage: Storage, connection: "Connection", project: "Project") -> None:
     """Make sure that tasks queued without a note are not taken for tasks that a person deleted from this project."""
     from labeling.studio.connection import StudioError
@@ -163,15 +189,31 @@ def picture_source(server: LabelStudioServer, storage: Storage) -> "PictureSourc
     from labeling.studio.pictures import LocalPictures, S3Pictures
 
     if storage.is_local:
-        root = Path(storage.path("images")).parent
-        return LocalPictures(root / "images", server.document_root or root)
+        if server.document_root:
+            seen_as = PurePosixPath(server.server_root) if server.server_root else None
+            return LocalPictures(Path(storage.path("images")), server.document_root, seen_as)
+        served = served_folder(storage)
+        return LocalPictures(served / "images", served)
     scheme, _, rest = storage.location.partition("://")
     if scheme not in {"s3", "s3a"}:
         raise TableError(
             f"data.location {storage.location}: Label Studio can show pictures of a folder or of s3:// only"
         )
     bucket, _, prefix = rest.strip("/").partition("/")
-    return S3Pictures(bucket, prefix)
+    return S3Pictures(bucket, prefix, os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"))
+
+
+def served_folder(storage: Storage) -> Path:
+    """Return the folder that a Label Studio of one's own serves files from: a link to the pictures, and nothing else.
+
+    Members of a server can make it show any file below its document root, so tables and models are kept out of there.
+    """
+    folder = Path(storage.path("served"))
+    folder.mkdir(parents=True, exist_ok=True)
+    Path(storage.path("images")).mkdir(exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        (folder / "images").symlink_to(Path("..", "images"))
+    return folder
 
 
 def server_of(settings: Settings) -> LabelStudioServer:

@@ -107,8 +107,9 @@ class Connection:
         self.request("DELETE", path)
 
     def users(self) -> dict[int, str]:
-        """Return the email address of each user of the organization by id."""
-        return {int(user["id"]): str(user["email"]) for user in self.get("/api/users")}
+        """Return the email address of each user of the organization by id; those who were removed are left out."""
+        # the server goes on listing removed people, all of them with the same word for an address
+        return {int(user["id"]): str(user["email"]) for user in self.get("/api/users") if "@" in user["email"]}
 
     def version(self) -> str:
         """Return the server's version, such as ``1.23.2``."""

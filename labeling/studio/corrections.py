@@ -12,7 +12,15 @@ from labeling.annotations import Labels, check_labels
 from labeling.config import ATTENTION, CONFLICT_MARK, CORRECT_MARK, SUSPICIOUS_MARK
 from labeling.results import Result, moment, read_result
 from labeling.studio.connection import Connection, StudioNotFound
-from labeling.studio.returns import CONFLICT, NEVER, RETURNABLE, SUSPICIOUS, by_person, version_of
+from labeling.studio.returns import (
+    CONFLICT,
+    NEVER,
+    RETURNABLE,
+    SUSPICIOUS,
+    by_person,
+    sent_back_by_another,
+    version_of,
+)
 from labeling.studio.task_list import ListedTask, change_data, listed_tasks, query_filter, selected_tasks
 from labeling.taxonomy import Taxonomy
 
@@ -27,6 +35,7 @@ class Cleared:
     marks: int  # tasks that no longer say why they came back
     replaced: int  # skipped or returned annotations whose annotator has answered again: deleted
     counted: int  # returned annotations that were corrected in place: they count again
+    closed: int  # tasks that no longer ask for the further answer that a conflict had asked for
 
 
 def clear_returned(
@@ -37,6 +46,7 @@ def clear_returned(
     quarantined: pa.Table,
     labels: pa.Table,
     annotations: pa.Table,
+    answers_per_image: int,
 ) -> Cleared:
     """Put in order what has been settled since tasks came back; safe to repeat.
 
@@ -46,6 +56,7 @@ def clear_returned(
       have answered. So the skipped or returned annotation is deleted once there is a younger answer of the same person.
       Its content is in the versions that were exported.
     - A returned annotation that its annotator changed in place to a valid answer is no longer skipped.
+    - A task that asks for a further answer because of a conflict stops asking when the conflict is settled without it.
 
     Args:
         connection: to the server.
@@ -55,17 +66,22 @@ def clear_returned(
         quarantined: ``QUARANTINED_ANNOTATIONS`` as exported now.
         labels: ``LABELS`` that follow from the export.
         annotations: ``ANNOTATIONS`` as exported now.
+        answers_per_image: that a task without a conflict needs.
     """
     state = _State(returned.to_pylist(), quarantined.to_pylist(), labels.to_pylist(), annotations.to_pylist())
     counted = sum(_count_again(connection, row) for row in state.corrected_in_place(taxonomy))
     replaced = _delete_replaced(connection, project_id, state)
+    closed = _close_settled(connection, project_id, state, answers_per_image)
     marks = 0
     marked = listed_tasks(connection, project_id, filters=[query_filter(f"data.{ATTENTION}", "empty", "String", False)])
     for task in list(marked):  # all at first: what is cleared leaves the filter
         if state.cause_is_gone(task):
             marks += change_data(connection, task.task_id, {ATTENTION: ""}) is not None
-    cleared = Cleared(marks, replaced, counted)
-    _logger.info("settled: %d marks, %d replaced annotations, %d corrected in place", marks, replaced, counted)
+    cleared = Cleared(marks, replaced, counted, closed)
+    _logger.info(
+        "settled: %d marks, %d replaced annotations, %d corrected in place, %d closed tasks",
+        *(marks, replaced, counted, closed),
+    )
     return cleared
 
 
@@ -79,7 +95,10 @@ class _State:
         self._answered = by_person(self._answers)
         in_conflict = {row["image_id"] for row in labels if row["status"] == CONFLICT}
         self._conflicts = {row["task_id"] for row in self._answers if row["image_id"] in in_conflict}
-        self._to_correct = {row["task_id"] for row in self._quarantined if self._is_to_correct(row)}
+        to_correct = [row for row in self._quarantined if self._is_to_correct(row)]
+        self._to_correct = {row["task_id"] for row in to_correct}
+        self._wrong = {row["task_id"] for row in to_correct if row["reason"] != "skipped" or sent_back_by_another(row)}
+        self._asked = {str(row["task_id"]) for row in returned if row["reason"] == CONFLICT}
 
     def cause_is_gone(self, task: ListedTask) -> bool:
         """Whether a task no longer needs the mark that it has; a text of somebody else's stays."""
@@ -90,11 +109,18 @@ class _State:
             return task_id not in self._conflicts
         return text.startswith(SUSPICIOUS_MARK) and self._is_decided(task_id)
 
+    def is_settled(self, task: ListedTask) -> bool:
+        """Whether nobody has to answer a task any more because of a conflict; a mere skip does not keep it open."""
+        text, task_id = str(task.data.get(ATTENTION, "")), str(task.task_id)
+        asked = task_id in self._asked or text.startswith(CONFLICT_MARK)
+        return asked and task_id not in self._conflicts and task_id not in self._wrong
+
     def replaced(self) -> Iterator[Row]:
         """Yield skipped and returned answers whose annotator has answered the same task since."""
         for row in self._quarantined:
-            if row["reason"] in ("skipped", "sent_back") and self._answered_since(row):
-                yield row
+            if row["reason"] in ("skipped", "sent_back", "superseded") and self._answered_since(row):
+                if json.loads(row["raw"]).get("was_cancelled"):  # of two answers that stand, both stay
+                    yield row
 
     def corrected_in_place(self, taxonomy: Taxonomy) -> Iterator[Row]:
         """Yield returned answers whose content is valid now though they still count as skipped."""
@@ -151,6 +177,22 @@ def _delete_replaced(connection: Connection, project_id: int, state: _State) -> 
             connection.delete(f"/api/annotations/{row['annotation_id']}")
             deleted += 1
     return deleted
+
+
+def _close_settled(connection: Connection, project_id: int, state: _State, answers_per_image: int) -> int:
+    asking = [
+        query_filter("overlap", "greater", "Number", answers_per_image),
+        query_filter("completed_at", "empty", "Datetime", True),
+    ]
+    closed = 0
+    for task in list(listed_tasks(connection, project_id, filters=asking)):  # all at first: they leave the filter
+        if state.is_settled(task):
+            needed = max(answers_per_image, task.submitted)
+            # The server does not find out by itself that a task has the answers that it needs now.
+            body = {"overlap": needed, "is_labeled": task.submitted >= needed}
+            connection.patch(f"/api/tasks/{task.task_id}", body)
+            closed += 1
+    return closed
 
 
 def _is_unchanged(connection: Connection, row: Row) -> bool:

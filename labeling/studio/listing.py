@@ -1,7 +1,6 @@
-"""Asks a Label Studio server for tasks, a page at a time.
+"""What an export asks a Label Studio server: which tasks have changed, what they hold, and which of them have drafts.
 
-Pages are found by task id: the server orders by one field only, many tasks share a time, and page numbers shift while
-people work. A task stays where it is in the order of ids, and once it has changed after a time it stays so.
+Its pages go by task id (see labeling.studio.query), and a task that has changed after a time stays so.
 """
 
 from collections.abc import Sequence
@@ -10,15 +9,16 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-import httpx
 import orjson
 
 from labeling.studio.connection import Connection
 from labeling.studio.errors import not_json
 from labeling.studio.progress import MirroredProject, TaskStamp
+from labeling.studio.query import BY_ID, Filter, Page, after_id, ask, pages, query_filter, query_time
+
+__all__ = ["IDS_PER_REQUEST", "Head", "Page", "TaskReader", "server_time", "stamps"]
 
 Json = dict[str, Any]
-Filter = dict[str, Any]
 
 IDS_PER_REQUEST = 100  # the address of a request stays below 4 kB, which is what some servers take
 
@@ -37,26 +37,6 @@ class Head:
 
 
 @dataclass(frozen=True)
-class Page:
-    """Some tasks in the order of their ids, and how many there are with those after them."""
-
-    tasks: list[Json]
-    total: int
-
-    @property
-    def more(self) -> bool:
-        """Whether there are tasks after these; a server may give fewer than it was asked for."""
-        return bool(self.tasks) and self.total > len(self.tasks)
-
-    def stamps(self) -> dict[int, TaskStamp]:
-        """Return the stamp of each task by its id."""
-        return {
-            task["id"]: TaskStamp(task["updated_at"], task["total_annotations"], task["cancelled_annotations"])
-            for task in self.tasks
-        }
-
-
-@dataclass(frozen=True)
 class TaskReader:
     """Reads the tasks of one project. Every method raises StudioNotFound if the project is gone, else StudioError."""
 
@@ -70,35 +50,33 @@ class TaskReader:
 
     def head(self, since: datetime | None = None) -> Head:
         """Return the last change and the number of tasks; with ``since``, of the tasks that changed after it."""
-        filters = [] if since is None else [_changed_after(since)]
-        response, page = self._ask(filters, 1, {"include": "id,updated_at"}, ordering="-tasks:updated_at")
+        conditions = [] if since is None else [_changed_after(since)]
+        page = self._ask(conditions, 1, "id,updated_at", ordering="-tasks:updated_at")
         newest = server_time(page.tasks[0]["updated_at"]) if page.tasks else None
-        return Head(_not_ahead(newest, response), page.total)
+        return Head(_not_ahead(newest, page.date), page.total)
 
-    def changed(self, since: datetime | None, after_id: int, size: int) -> Page:
+    def changed(self, since: datetime | None, after: int, size: int) -> Page:
         """Return tasks in full, with annotations, that changed after ``since``; None: all of them."""
-        filters = [_after_id(after_id), *([] if since is None else [_changed_after(since)])]
-        return self._ask(filters, size, {"include": _FIELDS, "fields": "all"})[1]
+        conditions = [after_id(after), *([] if since is None else [_changed_after(since)])]
+        return self._ask(conditions, size, _FIELDS, annotations=True)
 
-    def stamped(self, after_id: int, size: int, span: tuple[datetime, datetime] | None = None) -> Page:
+    def stamped(self, after: int, size: int, span: tuple[datetime, datetime] | None = None) -> Page:
         """Return tasks with their stamps only; with ``span``, those whose last change is in it, its start excluded."""
-        filters = [_after_id(after_id)]
+        conditions = [after_id(after)]
         if span is not None:
-            filters += [
-                _changed_after(span[0]),
-                _filter("updated_at", "less_or_equal", "Datetime", _query_time(span[1])),
-            ]
-        return self._ask(filters, size, {"include": _STAMP})[1]
+            until = query_filter("updated_at", "less_or_equal", "Datetime", query_time(span[1]))
+            conditions += [_changed_after(span[0]), until]
+        return self._ask(conditions, size, _STAMP)
 
     def tasks(self, ids: Sequence[int]) -> list[Json]:
         """Return tasks in full by their ids, at most IDS_PER_REQUEST; those that are gone are left out."""
-        filters = [_filter("id", "in_list", "List", list(ids))]
-        return self._ask(filters, len(ids), {"include": _FIELDS, "fields": "all"})[1].tasks
+        chosen = query_filter("id", "in_list", "List", list(ids))
+        asked = pages(lambda after: self._ask([chosen, after_id(after)], len(ids), _FIELDS, annotations=True))
+        return [task for page in asked for task in page.tasks]
 
-    def drafted(self, after_id: int, size: int) -> Page:
+    def drafted(self, after: int, size: int) -> Page:
         """Return ids of tasks on which somebody has a draft."""
-        filters = [_filter("draft_exists", "equal", "Boolean", True), _after_id(after_id)]
-        return self._ask(filters, size, {"include": "id"})[1]
+        return self._ask([query_filter("draft_exists", "equal", "Boolean", True), after_id(after)], size, "id")
 
     def drafts(self, ids: Sequence[int]) -> dict[int, list[Json]]:
         """Return every person's drafts of tasks by their ids, at most IDS_PER_REQUEST; a task without any has none.
@@ -107,25 +85,29 @@ class TaskReader:
         """
         params = [("exportType", "JSON"), ("download_all_tasks", "true"), *(("ids[]", str(number)) for number in ids)]
         path = f"/api/projects/{self.project_id}/export"
-        exported = _decoded(self.connection.request("GET", path, params=params), self.connection.url, path)
+        response = self.connection.request("GET", path, params=params)
+        try:
+            exported = orjson.loads(response.content)
+        except ValueError:
+            raise not_json(response, self.connection.url, f"GET {path}") from None
         drafts: dict[int, list[Json]] = {number: [] for number in ids}
         drafts.update((task["id"], task["drafts"]) for task in exported)
         return drafts
 
     def _ask(
-        self, filters: list[Filter], size: int, fields: dict[str, str], ordering: str = "tasks:id"
-    ) -> tuple[httpx.Response, Page]:
-        query = {"filters": {"conjunction": "and", "items": filters}, "ordering": [ordering]}
-        params = {
-            "project": str(self.project_id),
-            "page_size": str(size),
-            "resolve_uri": "false",
-            "query": orjson.dumps(query).decode(),
-            **fields,
-        }
-        response = self.connection.request("GET", "/api/tasks", params=params)
-        answer = _decoded(response, self.connection.url, "/api/tasks")
-        return response, Page(answer["tasks"], answer["total"])
+        self, conditions: Sequence[Filter], size: int, include: str, *, annotations: bool = False, ordering: str = BY_ID
+    ) -> Page:
+        return ask(
+            self.connection, self.project_id, conditions, size, include, annotations=annotations, ordering=ordering
+        )
+
+
+def stamps(page: Page) -> dict[int, TaskStamp]:
+    """Return the stamp of each task of a page by its id."""
+    return {
+        task["id"]: TaskStamp(task["updated_at"], task["total_annotations"], task["cancelled_annotations"])
+        for task in page.tasks
+    }
 
 
 def server_time(text: str) -> datetime:
@@ -133,31 +115,12 @@ def server_time(text: str) -> datetime:
     return datetime.fromisoformat(text).astimezone(UTC)
 
 
-def _query_time(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")  # the only format that the server takes
+def _changed_after(moment: datetime) -> Json:
+    return query_filter("updated_at", "greater", "Datetime", query_time(moment))
 
 
-def _filter(field: str, operator: str, kind: str, value: Any) -> Filter:
-    return {"filter": f"filter:tasks:{field}", "operator": operator, "type": kind, "value": value}
-
-
-def _after_id(task_id: int) -> Filter:
-    return _filter("id", "greater", "Number", task_id)
-
-
-def _changed_after(moment: datetime) -> Filter:
-    return _filter("updated_at", "greater", "Datetime", _query_time(moment))
-
-
-def _not_ahead(newest: datetime | None, response: httpx.Response) -> datetime | None:
+def _not_ahead(newest: datetime | None, date: str | None) -> datetime | None:
     """Hold a time back to the server's clock: one task with a time in the future would hide all changes until then."""
-    if newest is None or "date" not in response.headers:
+    if newest is None or date is None:
         return newest
-    return min(newest, parsedate_to_datetime(response.headers["date"]) + timedelta(seconds=1))  # it knows whole seconds
-
-
-def _decoded(response: httpx.Response, url: str, path: str) -> Any:
-    try:
-        return orjson.loads(response.content)
-    except ValueError:
-        raise not_json(response, url, f"GET {path}") from None
+    return min(newest, parsedate_to_datetime(date) + timedelta(seconds=1))  # it knows whole seconds

@@ -9,7 +9,7 @@ from labeling.studio.listing import TaskReader
 
 @dataclass(frozen=True)
 class Work:
-    """What waits to be fetched; drafts and deleted tasks do not show here, a reconciliation finds them."""
+    """What waits to be fetched."""
 
     changed: int  # tasks
     newest: datetime | None  # the last change, by the server's clock; None if nothing changed
@@ -17,6 +17,10 @@ class Work:
 
 def new_work(connection: Connection, project_id: int, cursor: datetime | None) -> Work:
     """Return how much changed after ``cursor``, which is ``StudioStore.cursor``; None: since ever.
+
+    Three things do not show here. A change that was committed after the export but bears a time up to ``cursor`` is
+    found by one more export from ``SyncState.settles_at`` on: whoever waits for work has to ask for it. Drafts and
+    deleted tasks are found by a reconciliation.
 
     Raises:
         StudioNotFound: if the project is gone.

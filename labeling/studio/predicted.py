@@ -1,11 +1,10 @@
 """Which predictions stand on a Label Studio server, task by task."""
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from labeling.studio.connection import Connection, StudioError
-from labeling.studio.task_list import query_filter
+from labeling.studio.query import Filter, after_id, ask, pages, query_filter
 
 # In a plain listing the versions are empty. The server joins them where a condition uses them, and this one holds
 # for every task.
@@ -32,39 +31,28 @@ class PredictedTask(NamedTuple):
 
 
 def predicted_tasks(
-    connection: Connection, project_id: int, conditions: Sequence[Mapping[str, Any]], page_size: int, after: int = 0
+    connection: Connection, project_id: int, conditions: Sequence[Filter], page_size: int, after: int = 0
 ) -> Iterator[PredictedTask]:
     """Yield the tasks with an id above ``after`` that fulfil all conditions, by id; one page is held at a time.
 
-    Each page starts after the last id of the page before, so that tasks which come or go meanwhile hide no others. One
-    of the conditions must be ``ANY_TASK`` or ``WITH_PREDICTION``.
+    One of the conditions must be ``ANY_TASK`` or ``WITH_PREDICTION``.
     """
-    while True:
-        items = [*conditions, query_filter("id", "greater", "Number", after)]
-        query = {"filters": {"conjunction": "and", "items": items}, "ordering": ["tasks:id"]}
-        page = connection.get(
-            "/api/tasks",
-            project=project_id,
-            page=1,
-            page_size=page_size,
-            fields="task_only",
-            include=_FIELDS,
-            resolve_uri="false",
-            query=json.dumps(query),
-        )["tasks"]
-        for task in page:
-            data = task["data"]
-            yield PredictedTask(
-                task["id"],
-                data.get("image_id") if isinstance(data, dict) else None,
-                task["is_labeled"],
-                task["total_annotations"],
-                task["total_predictions"],
-                frozenset(filter(None, task["predictions_model_versions"].split(","))),
-            )
-        if len(page) < page_size:
-            return
-        after = page[-1]["id"]
+    for page in pages(
+        lambda last: ask(connection, project_id, [*conditions, after_id(last)], page_size, _FIELDS), after
+    ):
+        yield from map(_predicted, page.tasks)
+
+
+def _predicted(task: dict[str, Any]) -> PredictedTask:
+    data = task["data"]
+    return PredictedTask(
+        task["id"],
+        data.get("image_id") if isinstance(data, dict) else None,
+        task["is_labeled"],
+        task["total_annotations"],
+        task["total_predictions"],
+        frozenset(filter(None, task["predictions_model_versions"].split(","))),
+    )
 
 
 def standing(connection: Connection, project_id: int, version: str) -> int:

@@ -28,7 +28,7 @@ from labeling.studio.predicted import (
 from labeling.studio.task_list import PAGE_SIZE, Progress, query_filter, silent
 from labeling.tables import PRE_ANNOTATIONS
 
-__all__ = ["PushedPredictions", "blind_with_prediction", "hide_predictions", "pre_annotations", "push_predictions"]
+__all__ = ["PushedPredictions", "blind_with_prediction", "pre_annotations", "push_predictions"]
 
 # After each import the server counts the predictions of all tasks of the project anew, however few were sent: about
 # half a second for a thousand tasks that have some. So few requests with many rows; 20,000 are about 5 MB.
@@ -219,11 +219,6 @@ def push_predictions(
             connection.patch(path, {"model_version": version, "show_collab_predictions": True})
     push.tally["unqueued"] = table.num_rows - queued.num_rows
     return _pushed(push, table, previous)
-
-
-def hide_predictions(connection: Connection, project_id: int) -> None:
-    """Show no predictions any more; they stay on the server, and the next push shows its own."""
-    connection.patch(f"/api/projects/{project_id}", {"show_collab_predictions": False})
 
 
 def blind_with_prediction(

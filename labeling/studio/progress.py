@@ -3,11 +3,13 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Self
 
 import orjson
 from pydantic import TypeAdapter
+
+OVERLAP = timedelta(seconds=10)  # a change is visible at most this long after the time that it bears
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,13 @@ class SyncState:
     target_seen: datetime | None = None  # our time at which the sweep began
     after_id: int = 0  # the sweep has fetched the tasks up to this one
     reconciled_at: datetime | None = None  # our time of the last reconciliation
+
+    @property
+    def settles_at(self) -> datetime | None:
+        """Our time from which one more export finds what became visible late; None: nothing can have."""
+        if self.swept is None or self.swept_seen is None or self.settled == self.swept:
+            return None
+        return self.swept_seen + OVERLAP
 
     def to_json(self) -> str:
         """Write all fields as JSON."""

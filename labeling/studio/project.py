@@ -80,7 +80,7 @@ def _wanted(settings: LabelStudioServer, taxonomy: Taxonomy) -> dict[str, Any]:
         "maximum_annotations": settings.answers_per_image,
         "skip_queue": "REQUEUE_FOR_ME",
         "sampling": "Sequential sampling",
-        "show_collab_predictions": True,
+        "show_collab_predictions": settings.pre_annotations,
         "enable_empty_annotation": False,
         "show_skip_button": True,
     }

@@ -7,14 +7,15 @@ from typing import Any
 
 from labeling.studio.connection import Connection
 from labeling.studio.errors import StudioError, StudioNotFound
-from labeling.studio.listing import IDS_PER_REQUEST, Head, TaskReader
-from labeling.studio.progress import Changes, SyncState, TaskStamp
+from labeling.studio.listing import IDS_PER_REQUEST, Head, TaskReader, stamps
+from labeling.studio.progress import OVERLAP, Changes, SyncState, TaskStamp
+from labeling.studio.query import pages
 from labeling.studio.store import StudioStore
 
 Json = dict[str, Any]
 Progress = Callable[[int, int], None]
 
-OVERLAP = timedelta(seconds=10)  # a change is visible at most this long after the time that it bears
+__all__ = ["OVERLAP", "Pulled", "pull"]
 
 _DAY = timedelta(days=1)
 
@@ -111,11 +112,9 @@ class _Pull:
             return
         if sync.target is None:
             sync = replace(sync, target=target, target_seen=self._now(), after_id=0)
-        done, more = 0, True
-        while more:
-            page = self._reader.changed(sync.swept, sync.after_id, self._size)
-            more = page.more
-            sync = replace(sync, after_id=page.tasks[-1]["id"]) if more else _swept(sync, target)
+        done, since = 0, sync.swept
+        for page in pages(lambda after: self._reader.changed(since, after, self._size), sync.after_id):
+            sync = replace(sync, after_id=page.tasks[-1]["id"]) if page.more else _swept(sync, target)
             self._save(page.tasks, sync)
             self._progress(done + len(page.tasks), done + page.total)
             done += len(page.tasks)
@@ -125,13 +124,10 @@ class _Pull:
         sync = self._store.sync
         if sync.swept is None or sync.settled is None or sync.settled == sync.swept:
             return
-        final = self._is_final()
-        after_id, more = 0, True
-        while more:
-            page = self._reader.stamped(after_id, self._size, (sync.settled, sync.swept))
-            stamps = page.stamps()
-            self._fetch_different(stamps, self._store.stamps_of(stamps))
-            more, after_id = page.more, max(stamps, default=0)
+        final, span = self._is_final(), (sync.settled, sync.swept)
+        for page in pages(lambda after: self._reader.stamped(after, self._size, span)):
+            found = stamps(page)
+            self._fetch_different(found, self._store.stamps_of(found))
         if final:
             self._store.set_sync(replace(sync, settled=sync.swept))
 
@@ -142,31 +138,26 @@ class _Pull:
 
     def _reconcile(self) -> None:
         """Compare all tasks with the server's."""
-        after_id, more, done = 0, True, 0
-        while more:
-            page = self._reader.stamped(after_id, self._size)
-            stamps = page.stamps()
-            more, last = page.more, max(stamps, default=after_id)
-            known = self._store.stamps(after_id, last if more else None)
-            gone = known.keys() - stamps.keys()
-            self._changes += self._store.mark_gone(gone, self._now())
-            self._fetch_different(stamps, known)
-            self._progress(done + len(stamps), done + page.total)
-            done, after_id = done + len(stamps), last
+        last, done = 0, 0
+        for page in pages(lambda after: self._reader.stamped(after, self._size)):
+            found = stamps(page)
+            before, last = last, max(found, default=last)
+            known = self._store.stamps(before, last if page.more else None)
+            self._changes += self._store.mark_gone(known.keys() - found.keys(), self._now())
+            self._fetch_different(found, known)
+            self._progress(done + len(found), done + page.total)
+            done += len(found)
 
     def _find_drafts(self) -> None:
         """Fetch all drafts: they do not move the time of their task."""
         drafted = self._store.drafted_tasks()
-        after_id, more = 0, True
-        while more:
-            page = self._reader.drafted(after_id, self._size)
+        for page in pages(lambda after: self._reader.drafted(after, self._size)):
             drafted.update(task["id"] for task in page.tasks)
-            more, after_id = page.more, page.tasks[-1]["id"] if page.tasks else 0
         for ids in _chunks(sorted(drafted)):
             self._changes += self._store.save([], self._reader.drafts(ids), self._store.sync, self._now())
 
-    def _fetch_different(self, stamps: Mapping[int, TaskStamp], known: Mapping[int, TaskStamp]) -> None:
-        different = [task_id for task_id, stamp in stamps.items() if known.get(task_id) != stamp]
+    def _fetch_different(self, found: Mapping[int, TaskStamp], known: Mapping[int, TaskStamp]) -> None:
+        different = [task_id for task_id, stamp in found.items() if known.get(task_id) != stamp]
         for ids in _chunks(different):
             self._save(self._reader.tasks(ids), self._store.sync)
 

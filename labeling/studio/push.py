@@ -1,7 +1,8 @@
 """Brings the queue to the server: each image once, whoever runs this how often, and whenever it is killed."""
 
 import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 
@@ -10,16 +11,19 @@ import pyarrow as pa
 from labeling.config import ATTENTION
 from labeling.errors import LabelingError
 from labeling.studio.connection import Connection, StudioError, StudioNotFound
+from labeling.studio.errors import not_json
 from labeling.studio.pictures import PictureSource
 from labeling.studio.queue import Chosen
 from labeling.studio.settings import LabelStudioServer
-from labeling.studio.standing import Images, Upkeep, of_this_project, queued_tasks, to_send, upkeep
+from labeling.studio.standing import Images, Row, Upkeep, fresh_tasks, of_this_project, queued_tasks, to_send, upkeep
 from labeling.studio.task_list import (
     ListedTask,
     Progress,
     change_data,
     delete_tasks,
+    listed_pages,
     listed_tasks,
+    made_alone,
     query_filter,
     silent,
     withdraw_tasks,
@@ -28,7 +32,13 @@ from labeling.tasks import task_data
 
 __all__ = ["listed_tasks", "push_tasks", "withdraw_tasks"]
 
+SHOWN = ["image_id", "image_path", "created_at", "hashtags", "alt_text", "window"]  # columns that task_data reads
+TASKS_PER_REQUEST = 2000  # to send; the server takes all of them or none, in about 0.4 s, and longer for each with more
+# Label Studio's own web server sends head and body of an answer apart, which costs 40 ms on a connection that is kept.
+HANG_UP = {"Connection": "close"}
 MOST_FAILURES = 2  # repetitions of an import without a single new task on the server
+
+Json = dict[str, Any]
 
 _logger = logging.getLogger(__name__)
 
@@ -44,11 +54,13 @@ def push_tasks(
     *,
     withdrawn: Collection[str] = (),
     progress: Progress = silent,
+    tasks_per_request: int = TASKS_PER_REQUEST,
 ) -> pa.Table:
     """Make the project hold one task for each image of the queue, and return ``QUEUED_TASKS`` as it is then.
 
-    The server is the truth: what stands there is listed first, only what is missing is sent, and an import whose answer
-    was lost is followed by a new listing. So it does not matter whether another process runs this too, or was killed.
+    The server is the truth: what stands there is listed first, only what is missing is sent, and all is listed again if
+    an answer was lost or the server has other new tasks than those sent. So it does not matter whether another process
+    runs this too, or was killed.
 
     - A cluster gets one task, also when its canonical image changes. If two images with tasks turn out to be
       near-duplicates, answered tasks stay and the other one leaves.
@@ -69,6 +81,7 @@ def push_tasks(
         pictures: how the server reaches the pictures.
         withdrawn: images that must leave.
         progress: is told how many tasks were sent, of how many.
+        tasks_per_request: sent at a time.
 
     Raises:
         LabelingError: if an image was chosen that ``rows`` does not have, or ``rows`` is empty though tasks are queued.
@@ -76,15 +89,20 @@ def push_tasks(
     """
     images = Images.of(rows, withdrawn)
     _check(images, chosen, previous)
-    known, lost = of_this_project(previous.to_pylist(), _created_at(connection, project_id))
+    known, lost = _known(previous, connection, project_id)
     push = _Push(connection, project_id, settings, rows, pictures)
     standing, outdated = push.listed()
     missing = to_send([*lost, *chosen], images, known, {task.image_id for task in standing})
     if missing:
-        push.send(missing, progress)
-        standing, outdated = push.listed()
+        sent = push.send(missing, tasks_per_request, progress)
+        if made := made_alone(connection, project_id, max((task.task_id for task in standing), default=0), sent):
+            standing += fresh_tasks(dict(zip(missing, sent, strict=True)), made, images, settings)
+        else:
+            standing, outdated = push.listed()
     _report_lost(lost, missing, {task.image_id for task in standing})
-    plan = upkeep(standing, images, push.drafted())
+    plan = upkeep(standing, images, frozenset())
+    if plan.unwanted:  # drafts can only save tasks from leaving
+        plan = upkeep(standing, images, push.drafted())
     gone = push.clean(plan)
     push.update([task for task in plan.stay.values() if task.task_id in outdated])
     table = queued_tasks(known, plan.stay, gone, images, missing | dict(chosen), settings)
@@ -104,30 +122,36 @@ class _Push:
         pictures: PictureSource,
     ) -> None:
         self._connection, self._project_id, self._settings = connection, project_id, settings
-        self._rows, self._pictures = rows, pictures
         self._places = {image_id: place for place, image_id in enumerate(rows.column("image_id").to_pylist())}
+        self._shown, self._pictures = rows.select(SHOWN).combine_chunks(), pictures
 
     def listed(self) -> tuple[list[ListedTask], set[int]]:
         """Return the tasks on the server, and the ids of those whose data is not what it should be."""
-        tasks, outdated = [], set()
-        for task in self._list():
-            if task.image_id in self._places and not _same(task.data, self._data(task.image_id)):
-                outdated.add(task.task_id)
-            tasks.append(task._replace(data={"window": task.data.get("window", "")}))
+        tasks: list[ListedTask] = []
+        outdated: set[int] = set()
+        for page in listed_pages(self._connection, self._project_id, page_size=self._settings.page_size):
+            wanted = self._data(task.image_id for task in page)
+            outdated.update(task.task_id for task in page if not _same(task.data, wanted.get(task.image_id, {})))
+            tasks.extend(task._replace(data={"window": task.data.get("window", "")}) for task in page)
         return tasks, outdated
 
-    def send(self, missing: Mapping[str, str], progress: Progress) -> None:
-        """Import the tasks of the images in ``missing`` (with what they were chosen as), in pages."""
-        left, failures = list(missing), 0
+    def send(self, missing: Mapping[str, str], tasks_per_request: int, progress: Progress) -> list[int]:
+        """Import the tasks of the images in ``missing`` (with what they were chosen as), in parts.
+
+        Returns the ids of the tasks in their order; none if an answer was lost or did not tell them.
+        """
+        left, failures, answered = list(missing), 0, True
+        task_ids: list[int] = []
         progress(0, len(missing))
         while left:
-            page = left[: self._settings.page_size]
-            tasks = [{"data": self._data(image_id), "meta": {"chosen_as": missing[image_id]}} for image_id in page]
             try:
-                self._connection.post(f"/api/projects/{self._project_id}/import", tasks, return_task_ids="true")
-                left, failures = left[len(page) :], 0
+                for tasks in self._bodies(missing, left, tasks_per_request):
+                    task_ids += self._import(tasks)
+                    left, failures = left[len(tasks) :], 0
+                    progress(len(missing) - len(left), len(missing))
             except StudioError as error:
                 # The tasks may have arrived although the answer did not: see first, then go on with what is missing.
+                answered = False
                 arrived = {task.image_id for task in self._list()}
                 still_left = [image_id for image_id in left if image_id not in arrived]
                 failures = failures + 1 if len(still_left) == len(left) else 0
@@ -135,7 +159,32 @@ class _Push:
                     raise
                 _logger.warning("%s; %d tasks are still missing, going on with them", error, len(still_left))
                 left = still_left
-            progress(len(missing) - len(left), len(missing))
+                progress(len(missing) - len(left), len(missing))
+        return task_ids if answered and len(task_ids) == len(missing) else []
+
+    def _bodies(self, missing: Mapping[str, str], left: Sequence[str], size: int) -> Iterator[list[Json]]:
+        """Yield the tasks of images in parts; the next part is made while the server is busy with the one before."""
+
+        def made(part: Sequence[str]) -> list[Json]:
+            data = self._data(part)
+            return [{"data": data[image_id], "meta": {"chosen_as": missing[image_id]}} for image_id in part]
+
+        with ThreadPoolExecutor(1) as worker:
+            coming = worker.submit(made, left[:size])
+            for start in range(size, len(left) + size, size):
+                ready, coming = coming.result(), worker.submit(made, left[start : start + size])
+                yield ready
+
+    def _import(self, tasks: list[Json]) -> list[int]:
+        """Send tasks and return their ids in the same order; none if the server does the work later."""
+        path = f"/api/projects/{self._project_id}/import"
+        response = self._connection.request(
+            "POST", path, json=tasks, params={"return_task_ids": "true"}, headers=HANG_UP
+        )
+        try:
+            return list(response.json().get("task_ids", ()))
+        except ValueError:
+            raise not_json(response, self._connection.url, f"POST {path}") from None
 
     def drafted(self) -> set[int]:
         """Return the ids of the tasks on which somebody has begun."""
@@ -159,9 +208,9 @@ class _Push:
 
     def update(self, tasks: Collection[ListedTask]) -> None:
         """Write the data of tasks anew, except what says why a task came back."""
+        wanted = self._data(task.image_id for task in tasks)
         for task in tasks:
-            data = self._data(task.image_id)
-            del data[ATTENTION]
+            data = {key: value for key, value in wanted[task.image_id].items() if key != ATTENTION}
             try:
                 change_data(self._connection, task.task_id, data)
             except StudioNotFound:
@@ -172,9 +221,11 @@ class _Push:
     def _list(self, *filters: Mapping[str, Any]) -> Iterator[ListedTask]:
         return listed_tasks(self._connection, self._project_id, filters=filters, page_size=self._settings.page_size)
 
-    def _data(self, image_id: str) -> dict[str, str]:
-        (row,) = self._rows.slice(self._places[image_id], 1).to_pylist()
-        return task_data(row, self._pictures.url)
+    def _data(self, image_ids: Iterable[str]) -> dict[str, dict[str, str]]:
+        """Return what the tasks of images show, without those that ``rows`` does not have."""
+        places = [self._places[image_id] for image_id in image_ids if image_id in self._places]
+        rows = self._shown.take(pa.array(places, pa.int64())).to_pylist()
+        return {row["image_id"]: task_data(row, self._pictures.url) for row in rows}
 
 
 def _check(images: Images, chosen: Sequence[Chosen], previous: pa.Table) -> None:
@@ -187,8 +238,11 @@ def _check(images: Images, chosen: Sequence[Chosen], previous: pa.Table) -> None
         )
 
 
-def _created_at(connection: Connection, project_id: int) -> datetime:
-    return datetime.fromisoformat(connection.get(f"/api/projects/{project_id}")["created_at"])
+def _known(previous: pa.Table, connection: Connection, project_id: int) -> tuple[list[Row], list[Chosen]]:
+    if not previous.num_rows:
+        return [], []
+    project = connection.get(f"/api/projects/{project_id}", include="created_at")
+    return of_this_project(previous.to_pylist(), datetime.fromisoformat(project["created_at"]))
 
 
 def _same(data: Mapping[str, Any], wanted: Mapping[str, str]) -> bool:

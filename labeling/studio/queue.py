@@ -2,7 +2,8 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from math import floor
 from typing import NamedTuple
@@ -48,6 +49,7 @@ def next_images(
     settings: LabelStudioServer,
     seed: int,
     labels: Mapping[str, str] | None = None,
+    withdrawn: Collection[str] = (),
 ) -> list[Chosen]:
     """Choose the images that are queued next, in their order: the same answer whatever the order of the rows.
 
@@ -58,7 +60,7 @@ def next_images(
     - rare: images whose predicted main label has the fewest images in the queue so far, balanced as the queue grows;
     - uncertain: the lowest score of the latest prediction first.
 
-    Images without a prediction come last, newest first; equals are ordered by hash.
+    Images without a prediction come last, newest first, and are chosen as ``newest``; equals are ordered by hash.
 
     Args:
         tasks: rows of ``LABEL_TASKS``.
@@ -70,8 +72,9 @@ def next_images(
         settings: of the server.
         seed: of the order by hash.
         labels: for images that experts have labelled, their main label; it counts instead of the predicted one.
+        withdrawn: ids of images that may not stand before experts; nothing of their clusters is chosen.
     """
-    candidates = _candidates(tasks, queued, predictions, seed)
+    candidates = _candidates(tasks, {*queued.column("image_id").to_pylist(), *withdrawn}, predictions, seed)
     room = len(candidates)
     if settings.open_tasks is not None:
         room = min(room, max(settings.open_tasks - open_now, 0))
@@ -82,23 +85,23 @@ def next_images(
     for number in range(queued.num_rows + 1, queued.num_rows + room + 1):
         share = settings.random_share
         at_random = floor(number * share + _ROUNDING) > floor((number - 1) * share + _ROUNDING)
-        image_id = _next_free(by_chance if at_random else by_strategy, taken)
-        taken.add(image_id)
-        chosen.append(Chosen(image_id, "random" if at_random else settings.next_images))
+        candidate = _next_free(by_chance if at_random else by_strategy, taken)
+        taken.add(candidate.image_id)
+        by = settings.next_images if candidate.main is not None else "newest"
+        chosen.append(Chosen(candidate.image_id, "random" if at_random else by))
     return chosen
 
 
-def _next_free(order: Iterator[_Candidate], taken: set[str]) -> str:
-    return next(candidate.image_id for candidate in order if candidate.image_id not in taken)
+def _next_free(order: Iterator[_Candidate], taken: set[str]) -> _Candidate:
+    return next(candidate for candidate in order if candidate.image_id not in taken)
 
 
 def _place(seed: int, purpose: str, image_id: str) -> bytes:
     return hashlib.sha256(f"{purpose}:{seed}:{image_id}".encode()).digest()
 
 
-def _candidates(tasks: pa.Table, queued: pa.Table, predictions: pa.Table, seed: int) -> list[_Candidate]:
-    """Return the images of clusters without any image in the queue."""
-    known = set(queued.column("image_id").to_pylist())
+def _candidates(tasks: pa.Table, known: AbstractSet[str], predictions: pa.Table, seed: int) -> list[_Candidate]:
+    """Return the images of clusters without any known image."""
     latest = _latest(predictions)
     candidates = []
     columns = (tasks.column(name).to_pylist() for name in ("image_id", "window", "image_ids"))

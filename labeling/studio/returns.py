@@ -25,14 +25,11 @@ from labeling.studio.wording import Wording
 from labeling.tables import RETURNED_TASKS
 from labeling.taxonomy import Taxonomy
 
-RETURNABLE = frozenset(  # reasons of the quarantine that the annotator can put right
-    {
-        *("two_mains", "no_main", "unknown_label", "main_in_subs", "subs_without_style"),
-        *("unknown_control", "malformed", "unknown_choice"),
-    }
-)
+RETURNABLE = frozenset(("two_mains", "no_main", "unknown_label", "main_in_subs", "subs_without_style"))
+RETURNABLE |= {"unknown_control", "malformed", "unknown_choice"}  # the annotator can put all of these right
 CONFLICT, SUSPICIOUS = "conflict", "suspicious"
 TO_ANNOTATOR, TO_ANOTHER, TO_REVIEWER = "to_annotator", "to_another_annotator", "to_reviewer"
+WITHHELD = "withheld: "  # before the model version of a prediction that is not shown any more
 MOST_EXTRA_ANSWERS = 2  # that a conflict may ask for; then a reviewer decides
 
 Row = dict[str, Any]
@@ -85,7 +82,7 @@ class Returns:
 
         A task gets at most two answers more than ``settings.answers_per_image``, and none where reviewers disagree:
         then the mark is for a reviewer. A task that does not have its regular answers yet, or one that is being
-        corrected, has to wait.
+        corrected, has to wait. Who is asked finds no prediction ticked: the model shall not tip the scales.
 
         Args:
             labels: ``LABELS``.
@@ -154,7 +151,7 @@ class Returns:
         """Return the rows to send back by task, each with the ``version`` of its annotation."""
         wrong: defaultdict[int, list[Row]] = defaultdict(list)
         for row in quarantined.to_pylist():
-            if row["task_id"] is None or not (row["reason"] in RETURNABLE or _sent_back_by_another(row)):
+            if row["task_id"] is None or not (row["reason"] in RETURNABLE or sent_back_by_another(row)):
                 continue
             version = version_of(row)
             if answered.get((row["task_id"], row["annotator"] or ""), NEVER) > version:
@@ -197,6 +194,7 @@ class Returns:
         answered = max(task.overlap, task.submitted)  # the server keeps others out while it counts as many answers
         to_another = answered < self.settings.answers_per_image + MOST_EXTRA_ANSWERS and len(accepted) < 2
         if task.is_labeled and to_another:
+            self._withhold_predictions(task)
             # The server does not find out by itself that a task needs more answers than it has.
             body = {"overlap": answered + 1, "is_labeled": False}
             changed = self.connection.patch(f"/api/tasks/{task.task_id}", body)
@@ -207,6 +205,13 @@ class Returns:
     def _return_doubt(self, task: ListedTask, row: Row, answers: list[Row]) -> Iterator[Row]:
         text = self._words.suspicious(row["kind"], row["label"], row["given_main"], row["suggested_main"])
         yield _row(task, SUSPICIOUS, text, TO_REVIEWER, max(self._mark(task, text), _latest(answers)))
+
+    def _withhold_predictions(self, task: ListedTask) -> None:
+        """Keep a model's answer from who is asked: the server offers those of the project's version only."""
+        # Not deleted: it is the origin of answers. No push puts it back, as a task with answers gets none.
+        for prediction in self.connection.get("/api/predictions", task=task.task_id):
+            if not (version := prediction["model_version"] or "").startswith(WITHHELD):
+                self.connection.patch(f"/api/predictions/{prediction['id']}", {"model_version": WITHHELD + version})
 
     def _mark(self, task: ListedTask, text: str) -> datetime:
         """Write why a task came back; return when, or a time before all others if that stands there already."""
@@ -223,7 +228,7 @@ def _while_it_stands(rows: Iterator[Row]) -> Iterator[Row]:
         _logger.info("a task was deleted while it was to come back: %s", error)
 
 
-def _sent_back_by_another(row: Row) -> bool:
+def sent_back_by_another(row: Row) -> bool:
     """Whether a quarantined answer was cancelled by somebody else than its annotator, and still has its content."""
     if row["reason"] not in ("skipped", "sent_back"):
         return False

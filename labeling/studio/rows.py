@@ -36,6 +36,7 @@ class KnownVersion(NamedTuple):
 class StoredVersion:
     """One version of an annotation or draft, with what its task called its image when the version was new."""
 
+    version: int  # they count up in the order in which they were seen
     annotation_id: str
     task_id: int
     state: str

@@ -68,6 +68,33 @@ def to_send(
     return missing
 
 
+def fresh_tasks(
+    sent: Mapping[str, int], made: datetime, images: Images, settings: LabelStudioServer
+) -> list[ListedTask]:
+    """Return tasks that were sent just now as a listing would.
+
+    Args:
+        sent: the id of each image's task.
+        made: when the first of them was made, by the server's clock; it is taken for all.
+        images: of ``LABEL_TASKS``.
+        settings: of the server.
+    """
+    return [
+        ListedTask(
+            task_id,
+            image_id,
+            is_labeled=False,
+            submitted=0,
+            skipped=0,
+            overlap=settings.answers_per_image,
+            created_at=made,
+            data={"window": images.windows[image_id]},
+            meta={},
+        )
+        for image_id, task_id in sent.items()
+    ]
+
+
 def upkeep(tasks: Iterable[ListedTask], images: Images, drafted: AbstractSet[int]) -> Upkeep:
     """Decide which tasks leave the server.
 
@@ -95,7 +122,9 @@ def upkeep(tasks: Iterable[ListedTask], images: Images, drafted: AbstractSet[int
         if image_id in images.withdrawn:
             result.withdrawn.extend(same)
             continue
-        first, *others = sorted(same, key=lambda task: (not task.submitted, not worked_on(task), task.task_id))
+        first, *others = same
+        if others:
+            first, *others = sorted(same, key=lambda task: (not task.submitted, not worked_on(task), task.task_id))
         clusters[images.cluster(image_id)].append(first)
         for task in others:
             (result.doubles if worked_on(task) else result.unwanted).append(task)

@@ -17,6 +17,7 @@ from typing import Any, Self
 import orjson
 
 from labeling.errors import LabelingError
+from labeling.studio.mirror_tables import bring_up_to_date
 from labeling.studio.progress import Changes, MirroredProject, SyncState, TaskStamp
 from labeling.studio.rows import (
     FoundVersion,
@@ -30,30 +31,6 @@ from labeling.studio.rows import (
 
 Json = dict[str, Any]
 
-_VERSION = 1  # of the tables below
-_SCHEMA = """
-CREATE TABLE state (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE tasks (
-    task_id INTEGER PRIMARY KEY,
-    updated_at TEXT NOT NULL,     -- as the server writes it
-    submitted INTEGER NOT NULL,   -- the server's counts of annotations
-    cancelled INTEGER NOT NULL,
-    data TEXT NOT NULL,           -- JSON
-    gone_at TEXT                  -- when its deletion was noticed
-);
-CREATE TABLE versions (
-    version INTEGER PRIMARY KEY,
-    annotation_id TEXT NOT NULL,  -- of a draft: draft:<id>
-    task_id INTEGER NOT NULL,
-    state TEXT NOT NULL,          -- submitted, skipped, draft, deleted, task_deleted
-    seen_at TEXT NOT NULL,
-    latest INTEGER NOT NULL,      -- 1: the newest version of its annotation
-    raw TEXT NOT NULL,            -- JSON, sorted keys; of what is gone: the last that was seen
-    image TEXT                    -- as its task called it then; a server may give a task's number to another one later
-);
-CREATE INDEX latest_versions ON versions (task_id) WHERE latest;
-CREATE INDEX open_drafts ON versions (task_id) WHERE latest AND state = 'draft';
-"""
 _UPSERT_TASK = """
 INSERT INTO tasks (task_id, updated_at, submitted, cancelled, data) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (task_id) DO UPDATE SET updated_at = excluded.updated_at, submitted = excluded.submitted,
@@ -198,6 +175,17 @@ class StudioStore:
             self._mark(self._latest(task_ids), "task_deleted", seen_at)
         return Changes(tasks_deleted=len(task_ids))
 
+    def remember_people(self, users: Mapping[int, str]) -> None:
+        """Keep the email address of each user by id, also for the time when the server does not give it any more."""
+        known = self.people()
+        if news := {number: email for number, email in users.items() if known.get(number) != email}:
+            with self._transaction():
+                self._db.executemany("INSERT OR REPLACE INTO people VALUES (?, ?)", news.items())
+
+    def people(self) -> dict[int, str]:
+        """Return the email address of every user who was ever remembered, by id."""
+        return dict(self._db.execute("SELECT user_id, email FROM people"))
+
     def task_count(self) -> int:
         """Return how many tasks the server has, as far as is known here."""
         return int(self._db.execute("SELECT count(*) FROM tasks WHERE gone_at IS NULL").fetchone()[0])
@@ -236,28 +224,34 @@ class StudioStore:
         """Yield every version of every annotation and draft, in the order in which they were seen."""
         yield from self._versions("ORDER BY version")
 
-    def _versions(self, condition: str) -> Iterator[StoredVersion]:
+    def versions_of(self, annotation_ids: Collection[str]) -> Iterator[StoredVersion]:
+        """Yield every version of some annotations, in the order in which they were seen."""
+        yield from self._versions(
+            "WHERE annotation_id IN (SELECT value FROM json_each(?)) ORDER BY version", as_text(sorted(annotation_ids))
+        )
+
+    def raw(self, version: int) -> str:
+        """Return the JSON of a version."""
+        return str(self._db.execute("SELECT raw FROM versions WHERE version = ?", (version,)).fetchone()[0])
+
+    def _versions(self, condition: str, *values: str) -> Iterator[StoredVersion]:
         query = (
-            "SELECT annotation_id, task_id, state, seen_at, raw, image "  # noqa: S608 - constant texts only
+            "SELECT version, annotation_id, task_id, state, seen_at, raw, image "  # noqa: S608 - constant texts only
             f"FROM versions {condition}"
         )
-        with closing(self._db.execute(query)) as rows:
-            for annotation_id, task_id, state, seen_at, raw, image in rows:
-                yield StoredVersion(annotation_id, task_id, state, datetime.fromisoformat(seen_at), raw, image)
+        with closing(self._db.execute(query, values)) as rows:
+            for version, annotation_id, task_id, state, seen_at, raw, image in rows:
+                moment = datetime.fromisoformat(seen_at)
+                yield StoredVersion(version, annotation_id, task_id, state, moment, raw, image)
 
     def _prepare(self) -> None:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
         with self._transaction():
-            (version,) = self._db.execute("PRAGMA user_version").fetchone()
-            if version == 0:
-                for statement in _SCHEMA.split(";\n"):
-                    self._db.execute(statement)
-                self._db.execute(f"PRAGMA user_version = {_VERSION}")
-            elif version != _VERSION:
+            if not bring_up_to_date(self._db):
                 raise LabelingError(
-                    f"{self.path} was written by another version of this program; move it away, and the next export "
-                    "fetches everything again"
+                    f"{self.path} was written by a newer version of this program; use that one, or move the file away, "
+                    "and the next export fetches everything again"
                 )
 
     @contextmanager

@@ -24,20 +24,21 @@ class Tab(NamedTuple):
     data: dict[str, Any]
 
 
+# A tab is 150 pixels wide: "Review: doubts" just fits.
 _TITLES: Mapping[Language, tuple[str, str, str, str, str]] = MappingProxyType(
     {
-        "en": ("To label", "To review: disagreements", "To review: suspicious", "Came back", "All"),
-        "ko": ("라벨링할 사진", "검수: 의견 불일치", "검수: 의심 라벨", "다시 돌아온 사진", "전체"),
+        "en": ("To label", "Review: conflicts", "Review: doubts", "Came back", "All"),
+        "ko": ("라벨링할 사진", "검수: 불일치", "검수: 의심", "돌아온 사진", "전체"),
     }
 )
 
 
 def project_tabs(language: Language) -> list[Tab]:
     """Return the tabs of a project, the one that opens by default first."""
-    to_label, disagreements, suspicious, came_back, everything = _TITLES[language]
+    to_label, conflicts, suspicious, came_back, everything = _TITLES[language]
     return [
         _tab(to_label, [_condition("completed_at", "empty", "Datetime", True)], also=("data.hashtags",)),
-        _tab(disagreements, [_begins_with(CONFLICT_MARK)]),
+        _tab(conflicts, [_begins_with(CONFLICT_MARK)]),
         _tab(suspicious, [_begins_with(SUSPICIOUS_MARK)]),
         _tab(came_back, [_begins_with(mark) for mark in (CONFLICT_MARK, SUSPICIOUS_MARK, CORRECT_MARK)]),
         _tab(everything, [], also=("completed_at", "cancelled_annotations", "total_predictions", "data.window")),

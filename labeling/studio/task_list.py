@@ -1,12 +1,29 @@
 """Which tasks a project holds, for what is sent to it; and how tasks leave it or change."""
 
-import json
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any, NamedTuple
 
 from labeling.studio.connection import Connection, StudioError
+from labeling.studio.query import after_id, all_of, ask, pages, query_filter, query_time
+
+__all__ = [
+    "MOST_SELECTED",
+    "PAGE_SIZE",
+    "ListedTask",
+    "Progress",
+    "change_data",
+    "delete_tasks",
+    "listed_pages",
+    "listed_tasks",
+    "made_alone",
+    "query_filter",
+    "selected_tasks",
+    "silent",
+    "withdraw_tasks",
+]
 
 PAGE_SIZE = 1000  # tasks
 MOST_SELECTED = 100  # tasks that a GET names: their ids stand in the address
@@ -39,11 +56,6 @@ def silent(done: int, total: int) -> None:
     """Report no progress."""
 
 
-def query_filter(field: str, operator: str, kind: str, value: Any) -> dict[str, Any]:
-    """Return one condition of the server's task queries."""
-    return {"filter": f"filter:tasks:{field}", "operator": operator, "type": kind, "value": value}
-
-
 def listed_tasks(
     connection: Connection,
     project_id: int,
@@ -53,27 +65,28 @@ def listed_tasks(
 ) -> Iterator[ListedTask]:
     """Yield the tasks that say which image they show, by ascending id; one page is held at a time.
 
-    Each page starts after the last id of the page before, so that tasks which come or go meanwhile hide no others.
-
     Args:
         connection: to the server.
         project_id: of the project.
         filters: conditions that all have to hold; see query_filter.
         page_size: tasks asked for at a time.
     """
-    last_id, others = 0, 0
-    while True:
-        conditions = [*filters, query_filter("id", "greater", "Number", last_id)]
-        query = {"filters": {"conjunction": "and", "items": conditions}, "ordering": ["tasks:id"]}
-        page = _page(connection, project_id, query, page_size)
-        for task in page:
-            listed = _listed(task)
-            others += listed is None
-            if listed is not None:
-                yield listed
-        if len(page) < page_size:
-            break
-        last_id = page[-1]["id"]
+    return chain.from_iterable(listed_pages(connection, project_id, filters=filters, page_size=page_size))
+
+
+def listed_pages(
+    connection: Connection,
+    project_id: int,
+    *,
+    filters: Collection[Mapping[str, Any]] = (),
+    page_size: int = PAGE_SIZE,
+) -> Iterator[list[ListedTask]]:
+    """Yield what listed_tasks yields, a page at a time."""
+    others = 0
+    for page in pages(lambda last: ask(connection, project_id, [*filters, after_id(last)], page_size, _FIELDS)):
+        listed = [task for task in map(_listed, page.tasks) if task is not None]
+        others += len(page.tasks) - len(listed)
+        yield listed
     if others:
         _logger.info("project %d: %d tasks name no image; they are left alone", project_id, others)
 
@@ -82,8 +95,28 @@ def selected_tasks(connection: Connection, project_id: int, task_ids: Collection
     """Yield those of the tasks that stand on the server and say which image they show."""
     ordered = sorted(set(task_ids))
     for start in range(0, len(ordered), MOST_SELECTED):
-        query = {"selectedItems": {"all": False, "included": ordered[start : start + MOST_SELECTED]}}
-        yield from filter(None, map(_listed, _page(connection, project_id, query, MOST_SELECTED)))
+        chosen = query_filter("id", "in_list", "List", ordered[start : start + MOST_SELECTED])
+        yield from listed_tasks(connection, project_id, filters=[chosen], page_size=MOST_SELECTED)
+
+
+def made_alone(connection: Connection, project_id: int, last_id: int, task_ids: Sequence[int]) -> datetime | None:
+    """Return when the first of ``task_ids`` was made if they are all that the project holds after ``last_id``.
+
+    A small request instead of a listing. It is sure of its answer only where the ids have no gap between them; else,
+    as where the server does not agree, None.
+
+    Args:
+        connection: to the server.
+        project_id: of the project.
+        last_id: of the last task that was listed before these were sent; 0: none.
+        task_ids: as the server returned them, ascending.
+    """
+    if not task_ids or list(task_ids) != list(range(task_ids[0], task_ids[0] + len(task_ids))):
+        return None
+    page = ask(connection, project_id, [after_id(last_id)], 1, "id,created_at")
+    if page.total != len(task_ids) or page.tasks[0]["id"] != task_ids[0]:
+        return None
+    return datetime.fromisoformat(page.tasks[0]["created_at"])
 
 
 def delete_tasks(
@@ -111,7 +144,8 @@ def delete_tasks(
     if not tasks:
         return set()  # the server takes an empty selection for all tasks of the project
     ordered = sorted(tasks, key=lambda task: task.task_id)
-    conditions = [query_filter("created_at", "less", "Datetime", _just_after(max(task.created_at for task in ordered)))]
+    just_after = max(task.created_at for task in ordered) + timedelta(microseconds=1)
+    conditions = [query_filter("created_at", "less", "Datetime", query_time(just_after))]
     if untouched_only:
         conditions += [
             query_filter("total_annotations", "equal", "Number", 0),
@@ -121,13 +155,13 @@ def delete_tasks(
     for start in range(0, len(ordered), page_size):
         chunk = [task.task_id for task in ordered[start : start + page_size]]
         body = {
-            "filters": {"conjunction": "and", "items": conditions},
+            "filters": all_of(conditions),
             "selectedItems": {"all": False, "included": chunk},
         }
         connection.post("/api/dm/actions", body, retry=True, id="delete_tasks", project=project_id)
         progress(min(start + page_size, len(ordered)), len(ordered))
     images = {task.task_id: task.image_id for task in ordered}
-    least = query_filter("id", "greater", "Number", ordered[0].task_id - 1)
+    least = after_id(ordered[0].task_id - 1)
     most = query_filter("id", "less", "Number", ordered[-1].task_id + 1)
     left = listed_tasks(connection, project_id, filters=[least, most], page_size=page_size)
     return {task.task_id for task in left if images.get(task.task_id) == task.image_id}
@@ -167,21 +201,6 @@ def change_data(connection: Connection, task_id: int, changes: Mapping[str, str]
     return datetime.fromisoformat(changed["updated_at"])
 
 
-def _page(connection: Connection, project_id: int, query: Mapping[str, Any], size: int) -> list[dict[str, Any]]:
-    answer = connection.get(
-        "/api/tasks",
-        project=project_id,
-        page=1,
-        page_size=size,
-        fields="task_only",
-        include=_FIELDS,
-        resolve_uri="false",
-        query=json.dumps(query),
-    )
-    tasks: list[dict[str, Any]] = answer["tasks"]
-    return tasks
-
-
 def _listed(task: Mapping[str, Any]) -> ListedTask | None:
     data = task["data"]
     if not isinstance(data, dict) or not isinstance(data.get("image_id"), str):
@@ -197,7 +216,3 @@ def _listed(task: Mapping[str, Any]) -> ListedTask | None:
         data,
         task["meta"] if isinstance(task["meta"], dict) else {},
     )
-
-
-def _just_after(moment: datetime) -> str:
-    return (moment + timedelta(microseconds=1)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,9 +1,8 @@
 """From networks and archives to posts and original images, one crawl window at a time."""
 
-import fcntl
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from crawlers.jobs import CrawlJob
 from crawlers.run import error_file, progress_file
 from modeling.montages import picture_grid
 from pipeline.crawl_checks import crawl_check_results, crawl_check_specs
+from pipeline.locks import crawl_lock, one_at_a_time
 from pipeline.metadata import counts_markdown, for_people, picture, reason_counts, spec, table_metadata
 from pipeline.partitions import crawl_window, crawl_windows, window_keys
 from pipeline.progress import Progress, Step
@@ -71,7 +71,8 @@ def crawl_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
         key = context.partition_key
         with (
             for_people(),
-            one_at_a_time(storage.cache_folder("crawl") / "running.lock", context.log.info),
+            # two crawls at once would ask a server twice as often as is polite
+            one_at_a_time(crawl_lock(storage), context.log.info, "another window is crawled"),
             storage.temporary_folder() as out,
             storage.images_folder() as images,
         ):
@@ -99,21 +100,6 @@ def crawl_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
         yield from crawl_check_results(settings.crawl, key, tables, facts, before)
 
     return [crawl]
-
-
-@contextmanager
-def one_at_a_time(path: Path, say: Callable[[str], None]) -> Iterator[None]:
-    """Wait until no other window is crawled: two crawls at once would ask a server twice as often as is polite.
-
-    The operating system takes the lock off a process that is killed, so that nothing ever waits for a dead one.
-    """
-    with path.open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("another window is being crawled; waiting for it to end")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def run_crawl(

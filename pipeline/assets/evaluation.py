@@ -133,8 +133,9 @@ def _judged_scores(settings: Settings, storage: Storage, partition: Sequence[str
     if not settings.evaluation.only_blind:
         return scores
     share = server_of(settings).blind_share
-    shown = _images_with_shown_predictions(storage)
-    blind = [is_blind(image_id, share) and image_id not in shown for image_id in scores.column("image_id").to_pylist()]
+    ids = scores.column("image_id").to_pylist()
+    stood, shown = _queued_images(storage, ids), _images_with_shown_predictions(storage)
+    blind = [all(is_blind(image_id, share) and image_id not in shown for image_id in stood[key]) for key in ids]
     left = scores.filter(pa.array(blind, pa.bool_()))
     for split in ("validation", "test"):
         if split not in left.column("split").to_pylist():
@@ -143,6 +144,20 @@ def _judged_scores(settings: Settings, storage: Storage, partition: Sequence[str
                 "label more images, or set evaluation.only_blind to false"
             )
     return left
+
+
+def _queued_images(storage: Storage, image_ids: Sequence[str]) -> dict[str, set[str]]:
+    """Return, for each image, those of its near-duplicate cluster that stood in the queue: what experts saw.
+
+    Which image speaks for a cluster may change after one was queued. Where none stood there, it is the image itself.
+    """
+    if not storage.has_table("queued_tasks"):
+        return {image_id: {image_id} for image_id in image_ids}
+    queued = set(storage.read_table("queued_tasks", columns=["image_id"]).column("image_id").to_pylist())
+    clusters: dict[str, Sequence[str]] = {}
+    for members in storage.read_table("label_tasks", columns=["image_ids"]).column("image_ids").to_pylist():
+        clusters.update(dict.fromkeys(members, members))
+    return {image_id: queued.intersection(clusters.get(image_id, ())) or {image_id} for image_id in image_ids}
 
 
 def _images_with_shown_predictions(storage: Storage) -> set[str]:

@@ -1,5 +1,6 @@
 """The round trip with a live Label Studio: tasks go out with predictions, doubtful answers go back."""
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ import pyarrow as pa
 
 from labeling.acceptance import anchoring
 from labeling.acceptance import prediction_acceptance as acceptance_table
+from labeling.studio.returns import SUSPICIOUS
 from modeling.montages import picture_grid
 from pipeline.best_model import answers_for
 from pipeline.exported import Exported
@@ -25,10 +27,11 @@ from pipeline.metadata import (
 from pipeline.progress import Progress
 from pipeline.settings import Settings
 from pipeline.storage import Storage
-from pipeline.studio import open_studio, server_of
+from pipeline.studio import open_studio, server_of, turn
 from pipeline.tables import TABLES
 
 GRID_PICTURES = 18
+MODEL_LABELS_KEY = "label_studio/model_labels.json"
 QUEUE_SEED = 0  # of the order among equals and of what is drawn at random
 
 
@@ -53,19 +56,25 @@ def _queued_tasks() -> dg.AssetsDefinition:
         """
         from labeling.studio.push import push_tasks
         from labeling.studio.queue import next_images
+        from labeling.studio.standing import of_this_project
+        from labeling.studio.withdrawn import read_withdrawn
 
         server = server_of(settings)
-        with for_people(), open_studio(settings, storage, create=True) as studio:
+        with for_people(), turn(storage), open_studio(settings, storage, create=True) as studio:
             previous, rows = last_table(storage, "queued_tasks"), storage.read_table("label_tasks")
             project = studio.connection.get(f"/api/projects/{studio.project.project_id}")
+            withdrawn = read_withdrawn(server.withdrawn) if server.withdrawn else frozenset()
+            # what was lost with an older project is sent again, and takes its places
+            _, lost = of_this_project(previous.to_pylist(), datetime.fromisoformat(project["created_at"]))
             chosen = next_images(
                 rows,
                 previous,
                 last_table(storage, "pre_annotations"),
-                project["task_number"] - project["finished_task_number"],
+                project["task_number"] - project["finished_task_number"] + len(lost),
                 server,
                 QUEUE_SEED,
                 _known_labels(storage),
+                withdrawn,
             )
             table = push_tasks(
                 studio.connection,
@@ -75,6 +84,7 @@ def _queued_tasks() -> dg.AssetsDefinition:
                 chosen,
                 previous,
                 studio.pictures,
+                withdrawn=withdrawn,
                 progress=progress.step("queueing images for the experts"),
             )
             table = storage.write_table("queued_tasks", table)
@@ -100,13 +110,17 @@ def _pre_annotations() -> dg.AssetsDefinition:
         storage: dg.ResourceParam[Storage],
         progress: dg.ResourceParam[Progress],
     ) -> dg.MaterializeResult:
-        """What the best model would answer for each image without a label; a blind share never shows it to experts."""
+        """What the best model would answer for each image without a label; a blind share never shows it to experts.
+
+        With ``labels.pre_annotations`` off nobody sees it: it only tells which images are rare or uncertain.
+        """
         from labeling.studio.pre_annotations import pre_annotations as prediction_table
+        from labeling.studio.pre_annotations import with_history
         from labeling.studio.predictions import push_predictions
 
         server = server_of(settings)
         label_set = server.predict_with or next(iter(settings.label_sets))
-        with for_people(), open_studio(settings, storage) as studio:
+        with for_people(), turn(storage), open_studio(settings, storage) as studio:
             images, tasks = _unlabelled(storage)
             answers = answers_for(
                 settings, storage, label_set, list(images.values()), progress.step("predicting for the experts")
@@ -115,28 +129,34 @@ def _pre_annotations() -> dg.AssetsDefinition:
                 list(images),
                 answers.labels,
                 answers.probabilities,
-                tasks,
+                tasks if server.pre_annotations else {},
                 model_version=answers.model_version,
                 blind_share=server.blind_share,
                 predicted_at=datetime.now(UTC),
             )
-            pushed = push_predictions(
-                studio.connection,
-                studio.project.project_id,
-                predicted,
-                last_table(storage, "pre_annotations"),
-                least_score=server.least_score,
-                page_size=server.page_size,
-                progress=progress.step("showing predictions to the experts"),
-            )
-            table = storage.write_table("pre_annotations", pushed.table)
-        counts = {name: value for name, value in vars(pushed).items() if isinstance(value, int)}
+            previous, fates = last_table(storage, "pre_annotations"), {"only for the queue": len(images)}
+            table, refused = with_history(previous, predicted), 0
+            if server.pre_annotations:
+                pushed = push_predictions(
+                    studio.connection,
+                    studio.project.project_id,
+                    predicted,
+                    previous,
+                    least_score=server.least_score,
+                    page_size=server.page_size,
+                    progress=progress.step("showing predictions to the experts"),
+                )
+                table, refused = pushed.table, len(pushed.refused)
+                fates = {name: value for name, value in vars(pushed).items() if isinstance(value, int)}
+            known = {**_labels_of_models(storage), answers.model_version: answers.labels}
+            storage.write_json(MODEL_LABELS_KEY, known)
+            table = storage.write_table("pre_annotations", table)
         return dg.MaterializeResult(
             metadata=table_metadata(
                 table,
                 model_version=answers.model_version,
-                refused=len(pushed.refused),
-                fates=dg.MetadataValue.md(counts_markdown(counts, "fate")),
+                refused=refused,
+                fates=dg.MetadataValue.md(counts_markdown(fates, "fate")),
                 pictures=picture(_predicted_pictures(storage, predicted.to_pandas())),
             )
         )
@@ -145,17 +165,19 @@ def _pre_annotations() -> dg.AssetsDefinition:
 
 
 def _prediction_acceptance() -> dg.AssetsDefinition:
-    @dg.asset(**table_asset("prediction_acceptance", group="labels"), deps=["annotations", "pre_annotations"])
+    @dg.asset(**table_asset("prediction_acceptance", group="labels"), deps=["annotation_versions", "pre_annotations"])
     def prediction_acceptance(
         settings: dg.ResourceParam[Settings], storage: dg.ResourceParam[Storage]
     ) -> dg.MaterializeResult:
         """How often experts took a model's answer as it was, changed it, or rejected it, by label and model version.
 
-        Blind answers are counted apart: how much less they agree with the model is what predictions do to experts.
+        What each said first counts, not what became of it when a reviewer objected. Blind answers are counted apart:
+        how much less they agree with the model is what predictions do to experts.
         """
         with for_people():
             predictions = last_table(storage, "pre_annotations").to_pandas()
-            table = acceptance_table(storage.read_table("annotations").to_pandas(), predictions)
+            versions = storage.read_table("annotation_versions").to_pandas()
+            table = acceptance_table(versions, predictions, settings.taxonomy.labels, _labels_of_models(storage))
             table = storage.write_table("prediction_acceptance", table)
         shown = [vars(one) for one in anchoring(table)]
         return dg.MaterializeResult(
@@ -179,17 +201,18 @@ def _returned_tasks() -> dg.AssetsDefinition:
         from labeling.studio.corrections import clear_returned
         from labeling.studio.returns import Returns
 
-        with for_people(), open_studio(settings, storage) as studio:
+        with for_people(), turn(storage), open_studio(settings, storage) as studio:
             exported, previous = Exported.read(storage), last_table(storage, "returned_tasks")
+            suspicious, most = _suspicious(settings, storage, previous)
+            server = studio.settings.model_copy(update={"review_suspicious": most})
             annotations, labels = storage.read_table("annotations"), storage.read_table("labels")
             quarantined = storage.read_table("quarantined_annotations")
-            returns = Returns(studio.connection, studio.project.project_id, studio.settings, studio.taxonomy, previous)
+            returns = Returns(studio.connection, studio.project.project_id, server, studio.taxonomy, previous)
             new = [
                 returns.return_invalid(quarantined, annotations, progress.step("sending wrong answers back")),
                 returns.return_conflicts(labels, annotations, progress.step("asking others about conflicts")),
             ]
-            if studio.settings.review_suspicious:
-                suspicious = _suspicious(settings, storage)
+            if most:
                 new.append(
                     returns.return_suspicious(suspicious, annotations, progress.step("showing doubts to reviewers"))
                 )
@@ -202,6 +225,7 @@ def _returned_tasks() -> dg.AssetsDefinition:
                 quarantined,
                 labels,
                 annotations,
+                studio.settings.answers_per_image,
             )
             if exported is not None:
                 exported.advance(storage, "done")
@@ -218,11 +242,26 @@ def _returned_tasks() -> dg.AssetsDefinition:
     return returned_tasks
 
 
-def _suspicious(settings: Settings, storage: Storage) -> pa.Table:
-    """Return the suspicious labels of all label sets, each image once, the most suspicious first."""
-    names = [name for name in settings.label_sets if storage.has_table("suspicious_labels", (name,))]
-    tables = [storage.read_table("suspicious_labels", (name,)) for name in names]
-    return pa.concat_tables([TABLES["suspicious_labels"].schema.empty_table(), *tables])
+def _suspicious(settings: Settings, storage: Storage, returned: pa.Table) -> tuple[pa.Table, int]:
+    """Return the suspicious labels of all label sets, and how many more of them may still be shown to reviewers.
+
+    So many go to reviewers after a training as the settings say, however often tasks are given back until the next.
+    """
+    parts = [(name,) for name in settings.label_sets if storage.has_table("suspicious_labels", (name,))]
+    most = server_of(settings).review_suspicious
+    if not parts or not most:
+        return TABLES["suspicious_labels"].schema.empty_table(), 0
+    found = max(storage.written_at("suspicious_labels", part) for part in parts)
+    shown = sum(row["reason"] == SUSPICIOUS and row["returned_at"] >= found for row in returned.to_pylist())
+    return pa.concat_tables(storage.read_table("suspicious_labels", part) for part in parts), max(0, most - shown)
+
+
+def _labels_of_models(storage: Storage) -> dict[str, list[str]]:
+    """Return the labels that each model knew whose predictions were ever made, by its version."""
+    if not storage.exists(MODEL_LABELS_KEY):
+        return {}
+    known: dict[str, list[str]] = json.loads(storage.read_bytes(MODEL_LABELS_KEY))
+    return known
 
 
 def last_table(storage: Storage, name: str) -> pa.Table:

@@ -1,5 +1,6 @@
 """What stands before the experts, what they said, and the labels that follow."""
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -30,12 +31,13 @@ from pipeline.metadata import (
     spec,
     table_asset,
     table_metadata,
+    without_addresses,
 )
 from pipeline.partitions import window_keys
 from pipeline.progress import Progress
 from pipeline.settings import Settings
 from pipeline.storage import Storage
-from pipeline.studio import open_store, open_studio
+from pipeline.studio import open_store, open_studio, turn
 from pipeline.tables import TABLES
 
 GRID_PICTURES = 18
@@ -48,7 +50,7 @@ def label_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
     def label_tasks(settings: dg.ResourceParam[Settings], storage: dg.ResourceParam[Storage]) -> dg.MaterializeResult:
         """Unique images for the experts, each once, with the context that helps to label them.
 
-        Beside the table stands ``label_studio/tasks.json``, which Label Studio imports.
+        Without a live server, ``label_studio/tasks.json`` stands beside the table, for Label Studio to import.
         """
         windows = window_keys(settings.windows)
         with for_people():
@@ -56,10 +58,11 @@ def label_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
             posts = storage.read_windows("posts", windows).to_pandas()
             unique = storage.read_table("unique_images").to_pandas()
             table = storage.write_table("label_tasks", task_table(unique, images[images["status"] == "ok"], posts))
-            storage.write_json("label_studio/tasks.json", label_studio_tasks(table))
-        return dg.MaterializeResult(
-            metadata=table_metadata(table, import_file=dg.MetadataValue.path(storage.path("label_studio/tasks.json")))
-        )
+            shown: dict[str, Any] = {}
+            if settings.label_studio is None:  # tasks of a live project are queued; importing them too doubles them
+                storage.write_json("label_studio/tasks.json", label_studio_tasks(table))
+                shown["import_file"] = dg.MetadataValue.path(storage.path("label_studio/tasks.json"))
+        return dg.MaterializeResult(metadata=table_metadata(table, **shown))
 
     return [label_tasks, _annotation_assets(settings), _consensus_assets()]
 
@@ -102,7 +105,7 @@ def _annotation_assets(settings: Settings) -> dg.AssetsDefinition:
         """Read the label source and check every annotation."""
         exported: dict[str, Any] = {}
         note: Exported | None = None
-        with for_people():
+        with for_people(), turn(storage) if live else contextlib.nullcontext():
             index = ImageIndex.from_tasks(storage.read_table("label_tasks").to_pandas())
             taxonomy = Taxonomy(settings.taxonomy.labels)
             if isinstance(settings.labels, LabelStudioServer):
@@ -238,7 +241,7 @@ def _label_results(
             "pictures": picture(_labelled_pictures(storage, labels)),
         },
         "agreement": {
-            "figures": dg.MetadataValue.md(markdown(agreement.head(40))),
+            "figures": dg.MetadataValue.md(markdown(without_addresses(agreement.head(40)))),
             "pairs": picture(figures.pair_map(agreement)),
             "by_window": picture(figures.agreement_by_window(agreement)),
         },

@@ -17,11 +17,11 @@ from pipeline.demo.work import Work
 from pipeline.display import Display
 from pipeline.graph import build_definitions
 from pipeline.instance import open_instance
-from pipeline.run import Outcome, Step, model_steps
+from pipeline.run import Outcome, Step, label_steps, model_steps
 from pipeline.sensors import NEW_WORK
 from pipeline.settings import Settings
 from pipeline.storage import Storage
-from pipeline.studio import open_studio
+from pipeline.studio import open_studio, served_folder
 
 SERVER_ENVIRONMENT = ".label-studio/env"  # shared with `stylegraph label-studio`
 SERVER_FOLDER = "label_studio_server"
@@ -45,8 +45,7 @@ def label_studio_environment(folder: Path, settings: Settings, console: Console)
     data = folder / SERVER_FOLDER
     if not data.exists():
         create_data_folder(environment, data, say)
-    root = Path(Storage(settings.data.location).path("images")).parent
-    root.mkdir(parents=True, exist_ok=True)
+    root = served_folder(Storage(settings.data.location))
     # always the same port: the mirror of the project knows it by its address
     with running_server(environment, data, root, kept_port(folder / PORT_NOTE)) as server:
         say(f"Label Studio: {server.url} (users and passwords: {data / USERS_NAME})")
@@ -95,7 +94,7 @@ def _what_the_sensor_asks(settings: Settings, console: Console) -> list[Outcome]
     with open_instance(storage) as instance:
         context = dg.build_sensor_context(instance=instance, resources={"settings": settings, "storage": storage})
         tick = definitions.resolve_sensor_def(NEW_WORK).evaluate_tick(context)
-    if not tick.run_requests:
-        raise RuntimeError(f"the sensor saw no work: {tick.skip_message}")
-    steps = [Step("labels", jobs.LABELS, "Experts' labels, by the sensor") for _ in tick.run_requests]
-    return run_stages(settings, steps, console)
+    if tick.run_requests:
+        return run_stages(settings, [Step("labels", jobs.LABELS, "Experts' labels, by the sensor")], console)
+    console.print(f"The sensor asks for no run: {tick.skip_message}", highlight=False, soft_wrap=True)
+    return run_stages(settings, label_steps(), console)

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 
 from labeling.figures import short_names
-from pipeline.report.label_sets import tone
 from pipeline.report.sources import window_label
 from pipeline.report.wording import NOTHING, duration, figure, missing, p_value, percent, reason_text
 
@@ -211,7 +210,6 @@ def _pair_cell(row: Any, column: str, same: bool) -> View:
         "text": "" if same else figure(value),
         "images": None if row is None else int(row.images),
         "shade": 0 if np.isnan(value) else round(100 * max(value, 0.0), 1),
-        "tone": "" if np.isnan(value) else tone(value),
         "column": column,
         "diagonal": same,
     }
@@ -221,7 +219,6 @@ def _heat_cell(share: float, title: str, pairs: int) -> View:
     return {
         "text": percent(share, 0) if share > 0.0051 else "",
         "shade": round(100 * share, 1),
-        "tone": tone(share),
         "title": f"{title}: {pairs:,} pairs of answers",
     }
 

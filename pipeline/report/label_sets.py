@@ -75,11 +75,6 @@ def graph_view(result: LabelSetResult) -> dict[str, Any] | None:
     }
 
 
-def tone(share: float) -> str:
-    """The class of a heat map cell, for text that stands out from its ground in the light and in the dark theme."""
-    return "deep" if share > 0.74 else "mid" if share > 0.56 else ""
-
-
 def _matrix(graph: LabelGraph, key: str, name: str, meaning: str) -> dict[str, Any]:
     matrix = getattr(graph, key)
     top = 1.0 if key == "conditional" else max(float(matrix.max()), 1e-9)
@@ -91,7 +86,6 @@ def _matrix(graph: LabelGraph, key: str, name: str, meaning: str) -> dict[str, A
                 {
                     "value": float(matrix[row, column]),
                     "shade": round(100 * max(float(matrix[row, column]), 0.0) / top, 1),
-                    "tone": tone(matrix[row, column] / top),
                     "edge": bool(graph.binary[row, column]) and row != column,
                     "both": int(graph.both[row, column]),
                     "column": graph.labels[column],

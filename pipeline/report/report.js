@@ -117,7 +117,6 @@
     const value = model.scores[label] / 10;
     const cell = element("td", { textContent: value.toFixed(0) });
     cell.style.setProperty("--s", value.toFixed(1));
-    if (value > 56) cell.classList.add(value > 74 ? "deep" : "mid");
     if (model.top.slice(0, depth()).includes(label)) {
       cell.classList.add("edge");
       cell.append(hidden(" among the highest"));

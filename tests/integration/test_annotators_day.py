@@ -86,7 +86,8 @@ class Office:
         valid, refused, labels = annotations.valid, annotations.quarantined, self.labels(annotations)
         project_id = self.project.project_id
         with self.server.connection() as connection:
-            clear_returned(connection, project_id, FASHION_STYLES, self.returned, refused, labels, valid)
+            answers = SETTINGS.answers_per_image
+            clear_returned(connection, project_id, FASHION_STYLES, self.returned, refused, labels, valid, answers)
             returns = Returns(connection, project_id, SETTINGS, FASHION_STYLES, self.returned)
             new = pa.concat_tables(
                 [
@@ -282,7 +283,7 @@ def _expert_one_goes_on(desk: Desk, office: Office) -> None:
 def _reviewer_decides(desk: Desk, office: Office) -> None:
     accepted, _, rejected, *_ = office.task_ids()
     experts = office.server.experts
-    assert desk.open_tab(office.project, "To review: disagreements") == [accepted, rejected]
+    assert desk.open_tab(office.project, "Review: conflicts") == [accepted, rejected]
     desk.shot("finds the disagreements")
     desk.open_task(accepted)
     assert desk.attention.startswith(CONFLICT_MARK)
@@ -292,7 +293,7 @@ def _reviewer_decides(desk: Desk, office: Office) -> None:
     desk.choose("review", "Accepted")
     desk.shot("accepts an answer")
     desk.update()
-    desk.open_tab(office.project, "To review: disagreements")
+    desk.open_tab(office.project, "Review: conflicts")
     desk.open_task(rejected)
     desk.look_at_answer_of(experts[0])
     assert desk.chosen("main") == ["Modern"]

@@ -21,19 +21,22 @@ from playwright.sync_api import Page, sync_playwright
 
 from labeling import FASHION_STYLES, labeling_config
 from labeling.acceptance import prediction_acceptance
+from labeling.references import ImageIndex
+from labeling.studio.answers import annotation_versions
 from labeling.studio.connection import Connection, StudioError
 from labeling.studio.predictions import (
     PushedPredictions,
     blind_with_prediction,
-    hide_predictions,
     pre_annotations,
     push_predictions,
 )
+from labeling.studio.pull import pull
 from labeling.studio.queue import is_blind
 from labeling.studio.server import RunningServer, User
-from labeling.tables import PRE_ANNOTATIONS
-from tests.labeling.labeling_samples import annotation as annotation_row
-from tests.labeling.labeling_samples import annotation_frame, choices, image_id
+from labeling.studio.store import StudioStore
+from labeling.tables import ANNOTATION_VERSIONS, PRE_ANNOTATIONS
+from tests.integration.label_studio_tasks import rows_of as rows_of_tasks
+from tests.labeling.labeling_samples import choices, image_id, task_row
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
@@ -338,7 +341,7 @@ def test_the_newest_version_is_the_one_that_experts_get(label_studio: RunningSer
 def test_predictions_can_be_hidden_and_shown_again(label_studio: RunningServer, admin: Connection) -> None:
     project_id, tasks = new_project(admin, 1)
     push_predictions(admin, project_id, rows_of(tasks), NOTHING)
-    hide_predictions(admin, project_id)
+    admin.patch(f"/api/projects/{project_id}", {"show_collab_predictions": False})  # as ensure_project does
     assert next_task(label_studio, label_studio.experts[0], project_id)["predictions"] == []
     push_predictions(admin, project_id, rows_of(tasks), NOTHING)
     assert len(next_task(label_studio, label_studio.experts[0], project_id)["predictions"]) == 1
@@ -357,45 +360,87 @@ def log_in(page: Page, server: RunningServer, user: User) -> None:
     page.wait_for_url(lambda url: "/user/login" not in url, wait_until="commit", timeout=60_000)
 
 
-def test_an_expert_finds_the_newest_answer_ticked_and_can_submit_it(
+def open_stream(page: Page, server: RunningServer, project_id: int) -> None:
+    page.goto(f"{server.url}/projects/{project_id}/data?labeling=1")
+    page.wait_for_selector("input[type=radio]", timeout=60_000)
+
+
+def press_submit(page: Page) -> None:
+    with page.expect_response(
+        lambda response: "/annotations" in response.url and response.request.method == "POST", timeout=60_000
+    ):
+        page.click("button[aria-label='Submit current annotation']")
+
+
+def acceptance_of(
+    admin: Connection, project_id: int, store: StudioStore, history: pa.Table
+) -> dict[tuple[str | None, bool], tuple[str, int, int, int]]:
+    """Export, and return version, accepted, changed and rejected by predicted label and blindness."""
+    pull(admin, project_id, store)
+    index = ImageIndex.from_tasks(rows_of_tasks(*map(task_row, range(10))).to_pandas())
+    batches = annotation_versions(store, index, admin.users())
+    versions = pa.Table.from_batches(batches, ANNOTATION_VERSIONS).to_pandas()
+    table = prediction_acceptance(versions, history.to_pandas(), LABELS)
+    return {
+        (row["label"], row["blind"]): (row["model_version"], row["accepted"], row["changed"], row["rejected"])
+        for row in table.to_pylist()
+        if row["label"] is not None
+    }
+
+
+def test_an_expert_finds_the_newest_answer_ticked_and_what_becomes_of_it_is_counted(
     label_studio: RunningServer, admin: Connection, tmp_path: Path
 ) -> None:
-    project_id, tasks = new_project(admin, 2, answers=1)
-    (first, _) = tasks.values()
+    project_id, tasks = new_project(admin, 5, answers=1)
+    first, *_ = tasks.values()
+    shown = dict(list(tasks.items())[:4])
     history = NOTHING
     for version, main in (("v1", "Retro"), ("v2", "Sexy")):
-        history = push_predictions(admin, project_id, rows_of(tasks, version, main), history).table
-    with sync_playwright() as playwright:
+        history = push_predictions(admin, project_id, rows_of(shown, version, main), history).table
+    with sync_playwright() as playwright, StudioStore(tmp_path / "answers.sqlite") as store:
         browser = playwright.chromium.launch(
             executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
         )
         page = browser.new_page(viewport={"width": 1400, "height": 900})
         log_in(page, label_studio, label_studio.experts[0])
-        page.goto(f"{label_studio.url}/projects/{project_id}/data?labeling=1")
+        open_stream(page, label_studio, project_id)
         page.wait_for_selector("input:checked", timeout=60_000)
         assert ticked(page) == ["Casual", "Sexy"]
         page.screenshot(path=tmp_path / "labeling.png")
-        with page.expect_response(
-            lambda response: "/annotations" in response.url and response.request.method == "POST", timeout=60_000
-        ):
-            page.click("button[aria-label='Submit current annotation']")
+        press_submit(page)  # as it is
+        open_stream(page, label_studio, project_id)
+        page.wait_for_selector("input:checked", timeout=60_000)
+        page.click("text=Retro >> nth=0")
+        press_submit(page)  # another main label
+        open_stream(page, label_studio, project_id)
+        page.wait_for_selector("input:checked", timeout=60_000)
+        page.click("text=Retro >> nth=0")
+        with page.expect_response(lambda response: "/drafts" in response.url, timeout=60_000):
+            page.wait_for_timeout(100)  # the screen saves a draft by itself
+        third = list(tasks.values())[2]
+        page.goto(f"{label_studio.url}/projects/{project_id}/data?task={third}")
+        page.wait_for_selector("input:checked", timeout=60_000)
+        press_submit(page)  # the draft
+        admin.patch(f"/api/projects/{project_id}", {"show_collab_predictions": False})
+        open_stream(page, label_studio, project_id)
+        assert ticked(page) == []
+        page.click("text=Sexy >> nth=0")
+        press_submit(page)  # with the prediction hidden: counts nowhere
+        open_stream(page, label_studio, project_id)
+        page.click("text=Sexy >> nth=0")
+        press_submit(page)  # without any prediction: counts nowhere, unless it is blind
         browser.close()
-    (answer,) = admin.get(f"/api/tasks/{first}/annotations")
-    assert {part["from_name"]: part["value"]["choices"] for part in answer["result"]} == {
-        "main": ["Sexy"],
-        "subs": ["Casual"],
-    }
-    given = annotation_row(0, "expert", "Sexy", ["Casual"], created_at=datetime.fromisoformat(answer["created_at"]))
-    table = prediction_acceptance(annotation_frame([given]), history.to_pandas())
-    assert table.to_pylist()[0] | {"label": None} == {
-        "model_version": "v2",
-        "label": None,
-        "blind": False,
-        "answers": 1,
-        "accepted": 1,
-        "changed": 0,
-        "rejected": 0,
-    }
+        assert all(admin.get(f"/api/tasks/{task}/annotations") for task in tasks.values())
+        wanted = {("Sexy", False): ("v2", 1, 0, 2)}
+        assert acceptance_of(admin, project_id, store, history) == wanted
+        (taken,) = admin.get(f"/api/tasks/{first}/annotations")
+        admin.patch(f"/api/annotations/{taken['id']}", {"result": [choices("main", "Retro")]})
+        assert acceptance_of(admin, project_id, store, history) == wanted
+        last = list(tasks)[4]
+        blind = rows_of({last: tasks[last]}, "v2", "Sexy", blind_share=1.0).to_pylist()[0]
+        blind["predicted_at"] = history["predicted_at"][0].as_py()  # before the answer
+        both = pa.concat_tables([history, pa.Table.from_pylist([blind], schema=PRE_ANNOTATIONS)])
+        assert acceptance_of(admin, project_id, store, both) == {**wanted, ("Sexy", True): ("v2", 0, 1, 0)}
 
 
 def test_five_thousand_are_pushed_and_found_again(admin: Connection) -> None:

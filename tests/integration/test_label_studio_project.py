@@ -118,7 +118,7 @@ def test_the_project_is_as_the_settings_say(
         served = expert.request("GET", pictures.url("images/one"))
         assert served.content == (pictures.images / "one").read_bytes()
     titles = [view["data"]["title"] for view in views(connection, project)]
-    assert titles == ["To label", "To review: disagreements", "To review: suspicious", "Came back", "All"]
+    assert titles == ["To label", "Review: conflicts", "Review: doubts", "Came back", "All"]
 
 
 def test_a_second_time_nothing_is_sent(connection: Watched, pictures: LocalPictures) -> None:
@@ -344,6 +344,25 @@ def test_every_key_gives_its_answer(
         box = answer_box.bounding_box()
         assert box is not None
         assert 0 < box["y"] + box["height"] < 718
+
+
+@pytest.mark.parametrize("attention", ["", "Conflict: Retro or Casual", f"Conflict: {'Retro, ' * 30}or Casual"])
+def test_what_stands_under_the_picture_is_in_sight(
+    connection: Watched, settings: LabelStudioServer, pictures: LocalPictures, browser_page: Page, attention: str
+) -> None:
+    Image.new("RGB", (1200, 1600), "teal").save(pictures.images / "tall", "PNG")
+    project = ensure_project(connection, settings, FASHION_STYLES, pictures)
+    texts = {"created_at": "2019-07-02", "hashtags": "#ootd", "alt_text": "A person in a long coat by a wall. " * 3}
+    data = {**shown_data(pictures, attention), **texts, "image": pictures.url("images/tall")}
+    imported = [{"data": data, "annotations": [{"result": [choices("main", "Retro")]}]}]
+    path = f"/api/projects/{project.project_id}/import"
+    (task,) = connection.post(path, imported, return_task_ids="true")["task_ids"]
+    open_task(browser_page, project, task)  # with the bar of answers, as a reviewer sees it
+    browser_page.wait_for_function("document.querySelector('.sg-picture img').clientHeight > 200")
+    under, bar = (browser_page.locator(name).bounding_box() for name in (".sg-context", ".lsf-bottombar"))
+    assert under is not None
+    assert bar is not None
+    assert under["y"] + under["height"] <= bar["y"]
 
 
 def test_an_answer_in_korean_is_stored_in_english(

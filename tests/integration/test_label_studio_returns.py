@@ -1,10 +1,11 @@
 """Tasks that come back on a real Label Studio: to whom, with what words, how often, and how it ends."""
 
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -14,13 +15,14 @@ from labeling.config import CANT_TELL, NOT_FASHION
 from labeling.studio.answers import read_store
 from labeling.studio.connection import Connection, StudioError
 from labeling.studio.corrections import Cleared, clear_returned
+from labeling.studio.predictions import pre_annotations, push_predictions
 from labeling.studio.pull import pull
 from labeling.studio.push import push_tasks
 from labeling.studio.returns import Returns
 from labeling.studio.settings import LabelStudioServer
 from labeling.studio.store import StudioStore
 from labeling.studio.task_list import listed_tasks
-from labeling.tables import RETURNED_TASKS
+from labeling.tables import PRE_ANNOTATIONS, RETURNED_TASKS
 from tests.integration.label_studio_tasks import NOTHING_QUEUED, PICTURES, answer, chosen_of, many, new_project
 from tests.labeling.labeling_samples import choices
 
@@ -91,6 +93,7 @@ class Round:
             export.quarantined,
             self.labels(export),
             export.valid,
+            self.settings.answers_per_image,
         )
 
     def next_task(self, person: Connection) -> dict[str, Any] | None:
@@ -141,11 +144,11 @@ def test_a_wrong_answer_comes_back_to_who_gave_it_until_it_is_right(people: Any,
     assert [item["value"]["choices"] for item in kept["result"]] == [["Retro"], ["Retro", "Casual"]]
 
     assert work.send_back() == []  # the same version is not returned twice
-    assert work.settle() == Cleared(marks=0, replaced=0, counted=0)
+    assert work.settle() == Cleared(marks=0, replaced=0, counted=0, closed=0)
     answer(first, task, "Casual", ["Casual"])  # on the screen a correction is a new annotation
     (row,) = work.send_back()
     assert row["annotation_id"] != str(wrong)
-    assert "Casual is main and sub" in row["detail"]
+    assert "Casual was main and sub" in row["detail"]
     assert work.next_task(first) is not None
 
     answer(first, task, "Casual")
@@ -164,10 +167,10 @@ def test_a_correction_of_the_annotation_itself_counts_again(people: Any, tmp_pat
     right = [choices("main", "Retro")]
     first.patch(f"/api/annotations/{ids[0]}", {"result": right, "was_cancelled": False})
     first.patch(f"/api/annotations/{ids[1]}", {"result": right})  # it was open on the screen when it was sent back
-    assert work.settle() == Cleared(marks=1, replaced=0, counted=1)
+    assert work.settle() == Cleared(marks=1, replaced=0, counted=1, closed=0)
     assert work.send_back() == []
     assert work.export().valid.num_rows == 2
-    assert work.settle() == Cleared(marks=1, replaced=0, counted=0)
+    assert work.settle() == Cleared(marks=1, replaced=0, counted=0, closed=0)
     assert work.attention() == {0: "", 1: ""}
 
 
@@ -178,7 +181,7 @@ def test_who_has_answered_again_is_not_asked_for_ever(people: Any, tmp_path: Pat
     work.send_back()
     right = answer(first, work.tasks[0], "Retro")
     assert work.next_task(second) is None  # to Label Studio these are two answers
-    assert work.settle() == Cleared(marks=1, replaced=1, counted=0)
+    assert work.settle() == Cleared(marks=1, replaced=1, counted=0, closed=0)
     assert work.next_task(second) is not None
     assert work.next_task(first) is None
     (task,) = listed_tasks(admin, work.project)
@@ -245,10 +248,10 @@ def test_a_run_that_was_killed_before_its_table_was_written(people: Any, tmp_pat
         (work.tasks[0], str(wrong)),
         (work.tasks[1], None),
     ]
-    assert rows[0]["detail"].startswith("Please correct: Retro is main and sub")
+    assert rows[0]["detail"].startswith("Please correct: Retro was main and sub")
     assert [task.overlap for task in listed_tasks(admin, work.project)] == [2, 3]  # not raised twice
     assert work.send_back() == []
-    assert work.settle() == Cleared(marks=0, replaced=0, counted=0)
+    assert work.settle() == Cleared(marks=0, replaced=0, counted=0, closed=0)
 
 
 def test_a_conflict_goes_to_a_third_person_then_to_a_reviewer(people: Any, tmp_path: Path) -> None:
@@ -284,6 +287,102 @@ def test_a_conflict_goes_to_a_third_person_then_to_a_reviewer(people: Any, tmp_p
     third.patch(f"/api/annotations/{decided['id']}", {"result": [*decided["result"], choices("review", "Accepted")]})
     assert work.settle().marks == 1
     assert set(work.attention().values()) == {""}
+
+
+def disagree(people: tuple[Connection, Connection], task: int) -> tuple[int, int]:
+    """Let two people give different answers; return their annotations."""
+    first, second = people
+    return answer(first, task, "Retro"), answer(second, task, "Casual")
+
+
+def review(reviewer: Connection, annotation_id: int, decision: str = "Accepted") -> None:
+    result = reviewer.get(f"/api/annotations/{annotation_id}")["result"]
+    reviewer.patch(f"/api/annotations/{annotation_id}", {"result": [*result, choices("review", decision)]})
+
+
+def test_a_conflict_that_is_settled_asks_nobody_any_more(people: Any, tmp_path: Path) -> None:
+    admin, (first, second, third) = people
+    work = Round(admin, (first, second), tmp_path, images=5)
+    ids = [disagree((first, second), work.tasks[number]) for number in range(4)]
+    assert [row["way"] for row in work.send_back()] == ["to_another_annotator"] * 4
+    assert work.open_images() == {0, 1, 2, 3, 4}
+    review(admin, ids[0][0])  # decided
+    first.patch(f"/api/annotations/{ids[1][0]}", {"result": [choices("main", "Casual")]})  # agreed after all
+    answer(third, work.tasks[2], result=[], was_cancelled=True)  # a skip, and then a decision
+    review(admin, ids[2][1], "Rejected")
+
+    assert work.settle() == Cleared(marks=3, replaced=0, counted=0, closed=3)
+    assert work.open_images() == {3, 4}  # one is a conflict yet, one has no answer
+    needed = {int(task.image_id, 16): task.overlap for task in listed_tasks(admin, work.project)}
+    assert needed == {0: 2, 1: 2, 2: 2, 3: 3, 4: 2}
+    assert work.settle() == Cleared(marks=0, replaced=0, counted=0, closed=0)
+    for number in (3, 4):
+        got = work.next_task(third)
+        assert got is not None
+        assert got["id"] == work.tasks[number]
+        answer(third, work.tasks[number], "Casual")
+    assert work.next_task(third) is None
+
+    first.patch(f"/api/annotations/{ids[1][0]}", {"result": [choices("main", "Sexy")]})  # a conflict again
+    (row,) = work.send_back()
+    assert (row["task_id"], row["way"]) == (work.tasks[1], "to_another_annotator")
+    got = work.next_task(third)
+    assert got is not None
+    assert got["id"] == work.tasks[1]
+
+
+def test_a_settled_conflict_stays_open_for_an_answer_that_is_to_correct(people: Any, tmp_path: Path) -> None:
+    admin, (first, second, third) = people
+    work = Round(admin, (first, second, third), tmp_path, images=1)
+    ids = disagree((first, second), work.tasks[0])
+    work.send_back()
+    answer(third, work.tasks[0], "Casual", ["Casual"])
+    review(admin, ids[0])
+    assert work.settle().closed == 0
+    assert [row["reason"] for row in work.send_back()] == ["main_in_subs"]
+    assert work.settle().closed == 0
+    assert work.next_task(third) is not None
+    answer(third, work.tasks[0], "Casual")
+    assert work.settle().closed == 0  # it has all the answers that it had asked for
+    assert work.open_images() == set()
+
+
+def test_who_is_asked_about_a_conflict_finds_no_prediction_ticked(people: Any, tmp_path: Path) -> None:
+    admin, (first, second, third) = people
+    work = Round(admin, (first, second), tmp_path, images=2)
+    images = many(2).column("image_id").to_pylist()
+    labels = list(FASHION_STYLES)
+    made = pre_annotations(
+        images,
+        labels,
+        np.eye(len(labels))[[labels.index("Retro")] * 2],
+        {image: work.tasks[number] for number, image in enumerate(images)},
+        model_version="model 1",
+        blind_share=0.0,
+        predicted_at=datetime.now(UTC),
+    )
+    pushed = push_predictions(admin, work.project, made, PRE_ANNOTATIONS.empty_table())
+    assert pushed.sent == 2
+    got = work.next_task(first)
+    assert got is not None
+    (shown,) = got["predictions"]
+    taken = answer(first, work.tasks[0], parent_prediction=shown["id"])
+    answer(second, work.tasks[0], "Casual")
+    assert [row["way"] for row in work.send_back()] == ["to_another_annotator"]
+    again = push_predictions(admin, work.project, made, pushed.table)
+    assert (again.sent, again.stood, again.answered) == (0, 1, 1)
+
+    got = work.next_task(third)
+    assert got is not None
+    assert (got["id"], got["predictions"]) == (work.tasks[0], [])
+    assert admin.get(f"/api/annotations/{taken}")["parent_prediction"] == shown["id"]
+    answer(third, work.tasks[0], "Sexy")
+    assert [row["way"] for row in work.send_back()] == ["to_another_annotator"]
+    versions = [one["model_version"] for one in admin.get("/api/predictions", task=work.tasks[0])]
+    assert versions == ["withheld: model 1"]
+    got = work.next_task(third)
+    assert got is not None
+    assert [one["model_version"] for one in got["predictions"]] == ["model 1"]  # of the other task
 
 
 def test_a_conflict_waits_for_the_correction_of_a_wrong_answer(people: Any, tmp_path: Path) -> None:

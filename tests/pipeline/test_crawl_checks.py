@@ -11,9 +11,9 @@ import pytest
 from rich.console import Console
 
 from crawlers.tables import IMAGES, POSTS
-from pipeline.assets.crawl import one_at_a_time
 from pipeline.commands.run import run_stages
 from pipeline.crawl_checks import crawl_check_results
+from pipeline.locks import one_at_a_time
 from pipeline.run import collection_steps
 from pipeline.settings import CrawlSettings, load_settings
 from pipeline.storage import Storage
@@ -97,8 +97,8 @@ def test_a_window_that_shrank_is_named_where_the_graph_is_run(tmp_path: Path) ->
 
 def test_a_crawl_waits_for_the_one_before_and_not_for_a_killed_one(tmp_path: Path) -> None:
     code = (
-        "import sys, time, pathlib; from pipeline.assets.crawl import one_at_a_time\n"
-        "with one_at_a_time(pathlib.Path(sys.argv[1]), print): print('in', flush=True); time.sleep(60)\n"
+        "import sys, time, pathlib; from pipeline.locks import one_at_a_time\n"
+        "with one_at_a_time(pathlib.Path(sys.argv[1]), print, 'busy'): print('in', flush=True); time.sleep(60)\n"
     )
     first = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "lock")], stdout=subprocess.PIPE, text=True)
     assert first.stdout is not None
@@ -106,13 +106,13 @@ def test_a_crawl_waits_for_the_one_before_and_not_for_a_killed_one(tmp_path: Pat
     said: list[str] = []
 
     def wait() -> None:
-        with one_at_a_time(tmp_path / "lock", said.append):
+        with one_at_a_time(tmp_path / "lock", said.append, "another window is crawled"):
             said.append("in")
 
     second = threading.Thread(target=wait)
     second.start()
     second.join(timeout=1)
-    assert said == ["another window is being crawled; waiting for it to end"]
+    assert said == ["another window is crawled; waiting for it to end"]
     first.kill()
     second.join(timeout=30)
     first.wait()

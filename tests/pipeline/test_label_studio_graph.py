@@ -1,7 +1,12 @@
 """The round trip with a live Label Studio as far as it needs no server: definitions, settings, notes, the sensor."""
 
+import contextlib
 import io
 import re
+import signal
+import sqlite3
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,11 +19,11 @@ from rich.console import Console
 
 from labeling.studio.progress import MirroredProject
 from labeling.studio.queue import is_blind
-from labeling.tables import LABELS, PRE_ANNOTATIONS, QUEUED_TASKS
+from labeling.tables import LABEL_TASKS, LABELS, PRE_ANNOTATIONS, QUEUED_TASKS
 from modeling.tables import SCORES
 from pipeline import jobs
 from pipeline.commands.run import waits_for_experts
-from pipeline.exported import EXPORTED_KEY, Exported
+from pipeline.exported import Exported
 from pipeline.graph import build_definitions
 from pipeline.partitions import model_key
 from pipeline.run import Step, model_steps, run_steps
@@ -27,6 +32,7 @@ from pipeline.settings import Settings, SettingsError, load_settings
 from pipeline.storage import Storage
 from pipeline.studio import MIRROR_KEY, open_connection, picture_source
 from pipeline.tables import TableError
+from tests.labeling.labeling_samples import image_id, task_row
 from tests.labeling.studio.misbehaving import Answer, Misbehaving, misbehaving
 from tests.pipeline.small_case import SETTINGS
 from tests.pipeline.studio_case import live_settings
@@ -35,11 +41,12 @@ LIVE_ASSETS = {
     "queued_tasks": {"label_tasks"},
     "annotation_versions": {"queued_tasks"},
     "pre_annotations": {"queued_tasks", "evaluation"},
-    "prediction_acceptance": {"annotations", "pre_annotations"},
+    "prediction_acceptance": {"annotation_versions", "pre_annotations"},
     "returned_tasks": {"quarantined_annotations", "labels", "suspicious_labels"},
 }
 PROJECT = MirroredProject("http://127.0.0.1:9", 7, "2024-05-02T08:00:00.000000Z")
 NOW = datetime.now(UTC)
+ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture
@@ -130,6 +137,12 @@ def test_what_goes_to_experts_after_training_is_a_choice(
         ("answers_per_image = 0", "", r"labels\.answers_per_image: .*greater than or equal to 1 \(got 0\)"),
         ("random_share = -0.1", "", r"labels\.random_share: .*\(got -0\.1\)"),
         ("next_images = 'oldest'", "", r"labels\.next_images: .*'newest', 'rare' or 'uncertain' \(got 'oldest'\)"),
+        (
+            "next_images = 'rare'",
+            "",
+            r"labels: next_images = 'rare' needs open_tasks: without it all images are queued",
+        ),
+        ("next_images = 'uncertain'", "", r"labels: next_images = 'uncertain' needs open_tasks"),
         ("language = 'de'", "", r"labels\.language: .*'en' or 'ko' \(got 'de'\)"),
         ("poll_seconds = 1", "", r"labels\.poll_seconds: .*greater than or equal to 10"),
         ("timeout = 0", "", r"labels\.timeout: .*greater than 0"),
@@ -272,6 +285,14 @@ def test_a_working_file_of_a_folder_is_the_file_itself(tmp_path: Path) -> None:
     assert storage.read_bytes(MIRROR_KEY) == b"first"
 
 
+def test_working_files_of_two_places_are_never_mistaken_for_each_other(tmp_path: Path) -> None:
+    for place in ("one", "two"):
+        with Storage(f"memory://{place}", tmp_path).working_file(MIRROR_KEY) as path:
+            assert not path.exists()
+            path.write_text(place)
+    assert Storage("memory://one", tmp_path).read_bytes(MIRROR_KEY) == b"one"
+
+
 def test_a_working_file_of_another_place_is_fetched_and_put_back_also_after_an_error(tmp_path: Path) -> None:
     storage = Storage("memory://working-file", tmp_path / "one")
     with storage.working_file(MIRROR_KEY) as path:
@@ -291,6 +312,43 @@ def test_a_working_file_of_another_place_is_fetched_and_put_back_also_after_an_e
         work()
     with storage.working_file(MIRROR_KEY) as path:  # the older copy of this machine does not win
         assert path.read_text() == "second"
+
+
+def test_a_working_file_of_another_place_begins_without_what_a_killed_process_left(tmp_path: Path) -> None:
+    storage = Storage("memory://killed", tmp_path)
+    with storage.working_file(MIRROR_KEY) as path, contextlib.closing(sqlite3.connect(path)) as mirror:
+        mirror.execute("CREATE TABLE kept (value)")
+    code = """
+import os, signal, sqlite3, sys
+from pathlib import Path
+from pipeline.storage import Storage
+storage = Storage("memory://killed", Path(sys.argv[1]))
+storage.write_bytes("label_studio/answers.sqlite", sys.stdin.buffer.read())
+with storage.working_file("label_studio/answers.sqlite") as path:
+    mirror = sqlite3.connect(path, isolation_level=None)
+    mirror.execute("PRAGMA journal_mode = WAL")
+    mirror.execute("INSERT INTO kept VALUES (1)")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    child = [sys.executable, "-c", code, str(tmp_path)]
+    killed = subprocess.run(child, input=storage.read_bytes(MIRROR_KEY), cwd=ROOT, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    with storage.working_file(MIRROR_KEY) as path:
+        assert [other.name for other in path.parent.iterdir()] == [path.name]
+        with contextlib.closing(sqlite3.connect(path)) as mirror:
+            assert mirror.execute("SELECT count(*) FROM kept").fetchone() == (0,)
+
+
+def test_two_do_not_work_on_one_file_of_another_place(tmp_path: Path) -> None:
+    storage = Storage("memory://two-at-once", tmp_path)
+    with (
+        storage.working_file(MIRROR_KEY),
+        pytest.raises(TableError, match=r"another run is at work on memory://two-at-once/label_studio/answers\.sqlite"),
+        Storage("memory://two-at-once", tmp_path).working_file(MIRROR_KEY),
+    ):
+        pass
+    with storage.working_file(MIRROR_KEY):
+        pass
 
 
 # the launcher
@@ -515,6 +573,40 @@ def test_images_that_were_shown_a_prediction_before_they_became_blind_do_not_cou
     _, figures, _ = evaluate(live_settings(tmp_path, "Graph", more="only_blind = true\n"))
     hits = figures[(figures.metric == "any@1") & figures.label.isna()].set_index(["architecture", "split"])
     assert hits.loc[("ml_gcn", "test"), "images"] == len(blind) - 1
+
+
+def test_a_label_is_judged_by_the_images_of_its_cluster_that_stood_before_experts(
+    tmp_path: Path, scored: Settings
+) -> None:
+    others = list(map(image_id, range(10**4, 10**4 + 100)))
+    v, w, x, *_ = (image for image in others if not is_blind(image, 0.3))
+    y, z, *_ = (image for image in others if is_blind(image, 0.3))
+    tests = IMAGES[::2]
+    a, b, c, *_ = (image for image in tests if is_blind(image, 0.3))
+    d, e, *_ = (image for image in tests if not is_blind(image, 0.3))
+    clusters = {
+        a: ([a, v], [v]),  # could show a prediction, before another image spoke for the cluster
+        b: ([b, w], [b, w]),  # of two tasks one was blind
+        c: ([c, x], [c]),  # blind: the other one never stood before anybody
+        d: ([d, y], [y]),  # blind, although the canonical one is not
+        e: ([e, z], []),  # never queued
+    }
+    write_clusters(storage_of(scored), clusters)
+    _, figures, _ = evaluate(live_settings(tmp_path, "Graph", more="only_blind = true\n"))
+    hits = figures[(figures.metric == "any@1") & figures.label.isna()].set_index(["architecture", "split"])
+    blind = sum(is_blind(image, 0.3) for image in tests)
+    assert hits.loc[("ml_gcn", "test"), "images"] == blind - 2 + 1
+    assert hits.loc[("ml_gcn", "test"), "value"] == pytest.approx((blind - 2) / (blind - 1))  # it misses d
+
+
+def write_clusters(storage: Storage, clusters: dict[str, tuple[list[str], list[str]]]) -> None:
+    """Write label tasks and the queue: of each canonical image its cluster, and those that stood in the queue."""
+    tasks = [task_row(0) | {"image_id": image, "image_ids": members} for image, (members, _) in clusters.items()]
+    storage.write_table("label_tasks", pa.Table.from_pylist(tasks, schema=LABEL_TASKS))
+    stood = {image for _, queued in clusters.values() for image in queued}
+    row = {"window": "2019-07-01", "chosen_as": "newest", "blind": False, "state": "queued", "queued_at": NOW}
+    rows = [{**row, "image_id": image, "task_id": number} for number, image in enumerate(sorted(stood), start=1)]
+    storage.write_table("queued_tasks", pa.Table.from_pylist(rows, schema=QUEUED_TASKS))
 
 
 def test_without_a_blind_image_left_the_message_says_what_to_do(tmp_path: Path, scored: Settings) -> None:

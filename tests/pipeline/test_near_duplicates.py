@@ -11,7 +11,7 @@ from rich.console import Console
 
 from crawlers.dedup import hashing
 from pipeline.commands.run import run_stages
-from pipeline.run import Outcome, collection_steps, model_steps
+from pipeline.run import Outcome, collection_steps, label_steps, model_steps
 from pipeline.settings import load_settings
 from pipeline.storage import Storage
 from tests.pipeline.small_case import write_case, write_csv
@@ -39,7 +39,8 @@ def run(config: Path, *titles: str, **changes: object) -> tuple[str, list[Outcom
         settings = settings.model_copy(
             update={"deduplication": settings.deduplication.model_copy(update=dict(changes))}
         )
-    steps = [step for step in [*collection_steps(settings), *model_steps(settings)] if step.key in titles]
+    every = [*collection_steps(settings), *label_steps(), *model_steps(settings)]
+    steps = [step for step in every if step.key in titles]
     output = io.StringIO()
     outcomes = run_stages(settings, steps, Console(file=output, width=250))
     return output.getvalue(), outcomes

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -125,3 +126,11 @@ for count in range(10**9):
         child.wait()
         child.stdout.close()
         assert Storage(str(tmp_path)).read_table("label_frequencies").num_rows == 1
+
+
+@pytest.mark.parametrize("location", ["folder", "memory://written-at"])
+def test_a_table_says_when_it_was_written(tmp_path: Path, location: str) -> None:
+    storage = Storage(str(tmp_path / "folder") if location == "folder" else location, tmp_path / "scratch")
+    before = datetime.now(UTC) - timedelta(seconds=1)  # file systems may know less than we do
+    storage.write_table("label_frequencies", frequencies(7))
+    assert before <= storage.written_at("label_frequencies") <= datetime.now(UTC) + timedelta(seconds=1)

@@ -50,6 +50,8 @@ def prediction_table(*rows: dict[str, Any]) -> pa.Table:
 
 
 def settings(strategy: Any = "newest", share: float = 0.0, open_tasks: int | None = None) -> LabelStudioServer:
+    if strategy != "newest" and open_tasks is None:
+        open_tasks = 1000  # more than any test has
     return LabelStudioServer(next_images=strategy, random_share=share, open_tasks=open_tasks)
 
 
@@ -87,7 +89,8 @@ def test_laws(
     room = len(free) if open_tasks is None else min(len(free), max(open_tasks - open_now, 0))
     assert len(ids) == len(set(ids)) == room
     assert set(ids) <= free
-    assert {how for _, how in chosen} <= {strategy, "random"}
+    for image, how in chosen:
+        assert how in {"random", strategy if int(image, 16) in with_prediction else "newest"}
     for length in range(1, len(chosen) + 1):
         at_random = sum(how == "random" for _, how in chosen[:length])
         assert abs(at_random - share * length) < 1.001
@@ -145,6 +148,23 @@ def test_the_latest_prediction_says_how_uncertain_an_image_is() -> None:
     assert [image for image, _ in chosen] == [image_id(2), image_id(1), image_id(0), image_id(3)] or [
         image for image, _ in chosen
     ] == [image_id(2), image_id(1), image_id(3), image_id(0)]
+
+
+def test_what_no_prediction_decided_is_newest() -> None:
+    predictions = prediction_table(predicted(1, "Retro", 0.2))
+    for strategy in ("rare", "uncertain"):
+        chosen = next_images(tasks_of(3), queued_table(), predictions, 0, settings(strategy), 0)
+        assert [how for _, how in chosen] == [strategy, "newest", "newest"]
+
+
+def test_withdrawn_images_and_their_near_duplicates_take_no_place() -> None:
+    tasks = task_table(task_row(1), task_row(2, aside=[5]), task_row(3), task_row(4))
+    withdrawn = {image_id(1), image_id(5)}
+    for share in (0.0, 1.0):
+        chosen = next_images(
+            tasks, queued_table(), prediction_table(), 0, settings("newest", share, 2), 0, withdrawn=withdrawn
+        )
+        assert {image for image, _ in chosen} == {image_id(3), image_id(4)}
 
 
 @pytest.mark.parametrize("state", ["queued", "withdrawn", "deleted"])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from labeling.studio.queue import Chosen
 from labeling.studio.settings import LabelStudioServer
-from labeling.studio.standing import Images, of_this_project, queued_tasks, to_send, upkeep
+from labeling.studio.standing import Images, fresh_tasks, of_this_project, queued_tasks, to_send, upkeep
 from labeling.studio.task_list import ListedTask
 from labeling.tables import LABEL_TASKS, QUEUED_TASKS
 from tests.labeling.labeling_samples import image_id, task_row
@@ -162,6 +162,16 @@ def test_tasks_of_an_older_project_are_lost_and_queued_again_in_their_order() ->
     assert [image for image, _ in lost] == [image_id(2), image_id(1)]
 
 
+def test_tasks_sent_just_now_stand_as_if_they_had_been_listed() -> None:
+    of = images(task_row(1), task_row(2))
+    sent = fresh_tasks({image_id(2): 7, image_id(1): 8}, MONDAY, of, SETTINGS)
+    listed = [
+        standing(7, 2, created_at=MONDAY, data={"window": "2019-07-01"}),
+        standing(8, 1, created_at=MONDAY, data={"window": "2019-07-01"}),
+    ]
+    assert sent == listed
+
+
 worlds = st.lists(
     st.tuples(st.integers(0, 7), st.integers(0, 1), st.integers(0, 1), st.booleans()), max_size=20
 )  # image, submitted, skipped, drafted
@@ -181,6 +191,8 @@ def test_laws(
     rows = [task_row(0, aside=[1, 2]), task_row(3)] if merged else [task_row(number) for number in range(6)]
     of = images(*rows, withdrawn=tuple(withdrawn))
     table, left = run([queued(image, 1, state) for image, state in known.items()], tasks, of, drafted)
+    without_drafts = upkeep(tasks, of, frozenset())
+    assert without_drafts.unwanted or upkeep(tasks, of, drafted) == without_drafts  # then nobody asks for drafts
     assert table.schema.equals(QUEUED_TASKS)
     worked_on = {task.task_id for task in tasks if task.touched} | drafted
     of_withdrawn = {task.task_id for task in tasks if int(task.image_id, 16) in withdrawn}

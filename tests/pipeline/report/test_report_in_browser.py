@@ -88,6 +88,24 @@ def test_text_stands_out_from_its_ground(page, theme):
     assert poor == []
 
 
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_figures_of_a_heat_map_stand_out_from_every_shade(page, theme):
+    page.emulate_media(color_scheme=theme)
+    page.evaluate(EVERY_SHADE)
+    assert page.locator("table.shades td").count() == 101
+    grounds = page.locator("table.shades td").evaluate_all(
+        "cells => cells.map(c => getComputedStyle(c).backgroundColor)"
+    )
+    assert len(set(grounds)) == 101, "each shade is another ground"
+    assert page.evaluate(CONTRAST) == []
+
+
+EVERY_SHADE = """() => {
+  const cells = [...Array(101).keys()].map((shade) => `<td style="--s:${shade}">${shade}</td>`).join("");
+  const table = `<table class="heat shades"><tr>${cells}</tr></table>`;
+  document.querySelector("main").insertAdjacentHTML("afterbegin", table);
+}"""
+
 CONTRAST = """() => {
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = 1;
@@ -113,7 +131,7 @@ CONTRAST = """() => {
     const text = pixel([...grounds, getComputedStyle(element).color]);
     const [low, high] = [light(ground), light(text)].sort((a, b) => a - b);
     const ratio = (high + 0.05) / (low + 0.05);
-    if (ratio < 4.4) poor.set(`${element.tagName}.${element.className}`, `${ratio.toFixed(2)} ${element.textContent}`);
+    if (ratio < 4.5) poor.set(`${element.tagName}.${element.className}`, `${ratio.toFixed(2)} ${element.textContent}`);
   }
   return [...poor];
 }"""

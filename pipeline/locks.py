@@ -1,0 +1,40 @@
+"""Locks between processes of one machine, which the operating system takes off a process that is killed."""
+
+import fcntl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline.storage import Storage
+
+
+@contextmanager
+def one_at_a_time(path: Path, say: Callable[[str], None], busy: str) -> Iterator[None]:
+    """Wait until nobody else holds the lock at ``path``; where somebody does, say ``busy`` first."""
+    with path.open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"{busy}; waiting for it to end")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def is_held(path: Path) -> bool:
+    """Say whether somebody holds the lock at ``path``."""
+    with path.open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def crawl_lock(storage: Storage) -> Path:
+    """Return the lock of the crawls into a data location."""
+    return storage.cache_folder("crawl") / "running.lock"
+
+
+def label_studio_lock(storage: Storage) -> Path:
+    """Return the lock of what is written to a Label Studio project and to the tables about it."""
+    return storage.cache_folder("label_studio") / "running.lock"
