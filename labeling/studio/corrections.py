@@ -118,9 +118,9 @@ class _State:
     def replaced(self) -> Iterator[Row]:
         """Yield skipped and returned answers whose annotator has answered the same task since."""
         for row in self._quarantined:
-            if row["reason"] in ("skipped", "sent_back", "superseded") and self._answered_since(row):
-                if json.loads(row["raw"]).get("was_cancelled"):  # of two answers that stand, both stay
-                    yield row
+            put_aside = row["reason"] in ("skipped", "sent_back", "superseded")
+            if put_aside and self._answered_since(row) and json.loads(row["raw"]).get("was_cancelled"):
+                yield row
 
     def corrected_in_place(self, taxonomy: Taxonomy) -> Iterator[Row]:
         """Yield returned answers whose content is valid now though they still count as skipped."""

@@ -29,11 +29,12 @@ class Images:
 
     @classmethod
     def of(cls, rows: pa.Table, withdrawn: Collection[str]) -> Self:
-        """Read rows of ``LABEL_TASKS``."""
+        """Read rows of ``LABEL_TASKS``; with a withdrawn image leave all of its near-duplicate cluster."""
         ids, windows = rows.column("image_id").to_pylist(), rows.column("window").to_pylist()
-        members = rows.column("image_ids").to_pylist()
+        members, leaves = rows.column("image_ids").to_pylist(), set(withdrawn)
         canonical = {member: image_id for image_id, cluster in zip(ids, members, strict=True) for member in cluster}
-        return cls(dict(zip(ids, windows, strict=True)), canonical, frozenset(withdrawn))
+        leaving = set(withdrawn).union(*(cluster for cluster in members if not leaves.isdisjoint(cluster)))
+        return cls(dict(zip(ids, windows, strict=True)), canonical, frozenset(leaving))
 
     def cluster(self, image_id: str) -> str:
         """Return the canonical image of an image's cluster; an unknown image is a cluster of its own."""

@@ -211,7 +211,7 @@ def _consensus_assets() -> dg.AssetsDefinition:
             exported = Exported.read(storage)
             annotations = storage.read_table("annotations").to_pandas()
             quarantined = storage.read_table("quarantined_annotations").to_pandas()
-            tasks = storage.read_table("label_tasks", columns=["image_id", "window"]).to_pandas()
+            tasks = storage.read_table("label_tasks", columns=["image_id", "window", "image_path"]).to_pandas()
             windows = dict(zip(tasks.image_id, tasks.window, strict=True))
             tables = {
                 "labels": consensus(annotations, windows, settings.consensus),
@@ -222,15 +222,18 @@ def _consensus_assets() -> dg.AssetsDefinition:
             tables = {name: storage.write_table(name, table) for name, table in tables.items()}
             if exported is not None:
                 exported.advance(storage, "labelled")
-        yield from _label_results(storage, annotations, tables)
+        files = {
+            image_id: path.rpartition("/")[2] for image_id, path in zip(tasks.image_id, tasks.image_path, strict=True)
+        }
+        yield from _label_results(storage, annotations, tables, files)
 
     return labels
 
 
 def _label_results(
-    storage: Storage, annotations: pd.DataFrame, tables: Mapping[str, pa.Table]
+    storage: Storage, annotations: pd.DataFrame, tables: Mapping[str, pa.Table], files: Mapping[str, str]
 ) -> Iterator[dg.MaterializeResult]:
-    """What the UI shows of the labels and of how they came about."""
+    """What the UI shows of the labels and of how they came about; ``files`` are what experts saw of each image."""
     from labeling import figures  # brings matplotlib
 
     labels, agreement, confusion, annotators = (table.to_pandas() for table in tables.values())
@@ -238,7 +241,7 @@ def _label_results(
     shown: dict[str, dict[str, Any]] = {
         "labels": {
             "status": dg.MetadataValue.md(counts_markdown(status, "status")),
-            "pictures": picture(_labelled_pictures(storage, labels)),
+            "pictures": picture(_labelled_pictures(storage, labels, files)),
         },
         "agreement": {
             "figures": dg.MetadataValue.md(markdown(without_addresses(agreement.head(40)))),
@@ -255,13 +258,13 @@ def _label_results(
         yield dg.MaterializeResult(asset_key=name, metadata=table_metadata(table, **shown[name]))
 
 
-def _labelled_pictures(storage: Storage, labels: pd.DataFrame) -> bytes:
-    """Return a grid of labelled images with their labels as PNG, evenly spread over the table."""
+def _labelled_pictures(storage: Storage, labels: pd.DataFrame, files: Mapping[str, str]) -> bytes:
+    """Return a grid of labelled images with their labels as PNG, evenly spread; ``files`` says which file was shown."""
     known = labels[labels["main"].notna()]
     chosen = known.iloc[:: max(1, len(known) // GRID_PICTURES)].head(GRID_PICTURES)
     return picture_grid(
         [
-            (storage.image_path(row.image_id).read_bytes(), "\n".join([row.main, ", ".join(row.subs)]))
+            (storage.image_path(files[row.image_id]).read_bytes(), "\n".join([row.main, ", ".join(row.subs)]))
             for row in chosen.itertuples()
         ]
     )

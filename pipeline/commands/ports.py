@@ -9,8 +9,8 @@ from pipeline.storage import write_file
 
 def kept_port(note: Path) -> int:
     """Return the port that the file ``note`` names if it is free, else a free one, and note it."""
-    if note.exists():
-        port = int(note.read_text())
+    if note.exists() and (noted := note.read_text().strip()).isdecimal():
+        port = int(noted)
         with contextlib.suppress(OSError), socket.socket() as probe:
             probe.bind(("127.0.0.1", port))
             return port

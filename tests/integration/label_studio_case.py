@@ -42,7 +42,8 @@ def collect(folder: Path, images: int) -> Path:
 def run(settings: Settings, steps: Sequence[Step], progress: Progress | None = None) -> list[Outcome]:
     """Run steps in the instance of the data location; all must go well."""
     outcomes = attempt(settings, steps, progress)
-    assert not [outcome.failure for outcome in outcomes if outcome.failure]
+    failures = [outcome.failure for outcome in outcomes if outcome.failure]
+    assert not failures, failures
     return outcomes
 
 

@@ -414,9 +414,8 @@ def test_an_expert_finds_the_newest_answer_ticked_and_what_becomes_of_it_is_coun
         press_submit(page)  # another main label
         open_stream(page, label_studio, project_id)
         page.wait_for_selector("input:checked", timeout=60_000)
-        page.click("text=Retro >> nth=0")
         with page.expect_response(lambda response: "/drafts" in response.url, timeout=60_000):
-            page.wait_for_timeout(100)  # the screen saves a draft by itself
+            page.click("text=Retro >> nth=0")  # the screen saves a draft by itself
         third = list(tasks.values())[2]
         page.goto(f"{label_studio.url}/projects/{project_id}/data?task={third}")
         page.wait_for_selector("input:checked", timeout=60_000)

@@ -21,10 +21,13 @@ from labeling.studio.answers import annotation_versions, read_store
 from labeling.studio.connection import Connection, StudioError
 from labeling.studio.listing import TaskReader, server_time
 from labeling.studio.poll import new_work
+from labeling.studio.predicted import ANY_TASK, predicted_tasks
 from labeling.studio.pull import OVERLAP, Pulled, pull
 from labeling.studio.server import RunningServer
 from labeling.studio.store import StudioStore
+from labeling.studio.task_list import listed_tasks, selected_tasks
 from labeling.tables import LABEL_TASKS
+from tests.integration.label_studio_server import LabelStudioFiles
 from tests.labeling.labeling_samples import choices, image_id, index_of, task_row
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
@@ -176,6 +179,61 @@ def test_everything_that_people_do_arrives(
     }
     assert not site.pull(ALWAYS)
     assert site.mirrored() == site.on_server()
+
+
+def test_an_annotator_cannot_accept_an_answer_that_was_sent_back(
+    site: Site, expert: Connection, reviewer: Connection
+) -> None:
+    accepted = [*GOOD, choices("review", "Accepted")]
+    wrong = [choices("subs", "Sexy")]
+    answers = [submit(expert, task, wrong) for task in site.add_tasks(2)]
+    site.pull()
+    for number in answers:
+        update(site.admin, number, was_cancelled=True)
+        update(expert, number, result=accepted)  # in place: it was still open on the screen
+    update(reviewer, answers[1], result=[*GOOD, choices("review", "Accepted"), note("seen")])
+    site.pull()
+    for number in answers:
+        update(site.admin, number, was_cancelled=False)
+    site.pull()
+    rows = site.read(sent_back={str(number) for number in answers}).valid.to_pylist()
+    assert {int(row["annotation_id"]): row["reviewer"] for row in rows} == {
+        answers[0]: None,
+        answers[1]: site.server.reviewer.email,
+    }
+
+
+def test_a_server_with_small_pages_of_its_own_and_an_expert_who_is_removed(
+    label_studio_files: LabelStudioFiles, tmp_path: Path
+) -> None:
+    with (
+        label_studio_files.server(tmp_path / "server", more={"TASK_API_PAGE_SIZE_MAX": "3"}) as server,
+        server.connection() as admin,
+        server.connection(server.experts[0]) as expert,
+        server.connection(server.reviewer) as reviewer,
+        StudioStore(tmp_path / "project.sqlite") as store,
+    ):
+        site = Site(server, admin, store)
+        tasks = site.add_tasks(8)
+        assert len(TaskReader(admin, site.project_id).stamped(0, 50).tasks) == 3
+        assert [task.task_id for task in listed_tasks(admin, site.project_id)] == tasks
+        assert [task.task_id for task in selected_tasks(admin, site.project_id, tasks[1:])] == tasks[1:]
+        assert [task.task_id for task in predicted_tasks(admin, site.project_id, [ANY_TASK], 50)] == tasks
+        for task in tasks:
+            update(reviewer, submit(expert, task), result=[*GOOD, choices("review", "Accepted")])
+        site.pull()
+        before = site.read()
+        assert before.valid.num_rows == 8
+        numbers = {email: number for number, email in admin.users().items()}
+        for user in (server.experts[0], server.reviewer):
+            admin.delete(f"/api/organizations/1/memberships/{numbers[user.email]}/")
+        assert not {server.experts[0].email, server.reviewer.email} & set(admin.users().values())
+        update(admin, int(before.valid.column("annotation_id")[0].as_py()), lead_time=9)
+        site.pull(ALWAYS)
+        after = site.read()
+        assert after.quarantined.num_rows == 0
+        assert set(after.valid.column("annotator").to_pylist()) == {server.experts[0].email}
+        assert after.valid.column("reviewer").to_pylist()[1:] == [server.reviewer.email] * 7
 
 
 def note(text: str) -> dict[str, Any]:

@@ -22,6 +22,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "less_or_equal": le,
     "equal": eq,
     "in_list": lambda value, listed: value in listed,
+    "not_contains": lambda value, listed: not any(part in value for part in listed),
 }
 
 

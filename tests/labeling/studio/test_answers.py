@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from labeling import FASHION_STYLES, Annotations
+from labeling.reader import AnnotationReader, TaskReference
 from labeling.studio.answers import annotation_versions, read_store
 from labeling.studio.progress import SyncState
 from labeling.studio.store import StudioStore
@@ -42,9 +44,9 @@ def seen(store: StudioStore, *tasks: dict[str, Any], at: datetime = FIRST, draft
     store.save(counted, drafts or {}, SyncState(), at)
 
 
-def read(store: StudioStore, **options: Any) -> Annotations:
+def read(store: StudioStore, users: dict[int, str] = USERS, **options: Any) -> Annotations:
     annotations = read_store(
-        store, INDEX, FASHION_STYLES, USERS, lambda number: f"http://studio.invalid/{number}", **options
+        store, INDEX, FASHION_STYLES, users, lambda number: f"http://studio.invalid/{number}", **options
     )
     assert annotations.valid.schema.equals(ANNOTATIONS)
     assert annotations.quarantined.schema.equals(QUARANTINED_ANNOTATIONS)
@@ -68,12 +70,12 @@ def test_a_wrong_answer_is_set_aside_with_its_task_and_annotator(store: StudioSt
     assert json.loads(refused["raw"])["id"] == 8
 
 
-def test_an_annotator_or_reviewer_whom_the_server_does_not_know_any_more(store: StudioStore) -> None:
+def test_an_annotator_or_reviewer_who_was_never_known(store: StudioStore) -> None:
     seen(store, task(1, answer(8, GOOD, 44)), task(2, answer(9, REVIEWED, 5, updated_by=44)))
     annotations = read(store)
     (refused,) = annotations.quarantined.to_pylist()
     assert (refused["annotation_id"], refused["reason"], refused["annotator"]) == ("8", "unknown_annotator", "44")
-    assert "the server knows no user 44 any more" in refused["detail"]
+    assert "nobody knows who user 44 is" in refused["detail"]
     assert annotations.valid.column("review").to_pylist() == [None]
 
 
@@ -120,6 +122,101 @@ def test_sent_back_until_the_annotator_answers_or_skips_again(store: StudioStore
         ("10", "skipped"),
         ("11", "skipped"),
     ]
+
+
+def test_who_is_removed_from_the_organization_keeps_labels_and_reviews(store: StudioStore) -> None:
+    seen(store, task(1, answer(8, GOOD, 6)), task(2, answer(9, REVIEWED, 5, updated_by=7)))
+    before = read(store)
+    left = {1: USERS[1], 5: USERS[5]}
+    after = read(store, left)
+    assert after.valid.equals(before.valid)
+    assert after.valid.column("annotator").to_pylist() == [USERS[6], USERS[5]]
+    assert after.valid.column("reviewer").to_pylist() == [None, USERS[7]]
+    assert after.quarantined.num_rows == 0
+    (batch,) = annotation_versions(store, INDEX, left)
+    assert batch.column("annotator").to_pylist() == [USERS[6], USERS[5]]
+
+
+WRONG = [choices("subs", "Sexy")]
+BACK = {"was_cancelled": True, "updated_by": 1}
+SKIPPED = {"was_cancelled": True, "updated_by": 5}
+
+
+@pytest.mark.parametrize(
+    ("versions", "reviewer"),
+    [
+        # corrected in place and accepted by the annotator; then the program makes it count again
+        ([(WRONG, {}), (WRONG, BACK), (REVIEWED, SKIPPED), (REVIEWED, {"updated_by": 1})], None),
+        # the same where the export did not see that it was sent back
+        ([(WRONG, {}), (REVIEWED, SKIPPED), (REVIEWED, {"updated_by": 1})], None),
+        # the same where it was sent back once more before it counted
+        ([(REVIEWED, SKIPPED), (REVIEWED, BACK), (REVIEWED, SKIPPED), (REVIEWED, {"updated_by": 1})], None),
+        # the annotator accepted it at first, and nobody looked at it since
+        ([(REVIEWED, {}), (REVIEWED, BACK), (REVIEWED, {"updated_by": 1})], None),
+        # corrected in place, then accepted by a reviewer before it counted again
+        (
+            [
+                (WRONG, BACK),
+                (GOOD, SKIPPED),
+                (REVIEWED, {"was_cancelled": True, "updated_by": 7}),
+                (REVIEWED, {"updated_by": 1}),
+            ],
+            USERS[7],
+        ),
+        # accepted by a reviewer once it counted again
+        ([(WRONG, BACK), (GOOD, SKIPPED), (GOOD, {"updated_by": 1}), (REVIEWED, {"updated_by": 7})], USERS[7]),
+    ],
+)
+def test_to_make_a_returned_answer_count_again_is_no_review_of_it(
+    store: StudioStore, versions: list[tuple[Any, dict[str, Any]]], reviewer: str | None
+) -> None:
+    for result, fields in versions:
+        seen(store, task(1, answer(8, result, 5, **fields)))
+    (row,) = read(store, sent_back={"8"}).valid.to_pylist()
+    assert (row["annotator"], row["main"], row["reviewer"]) == (USERS[5], "Casual", reviewer)
+    assert row["review"] == (reviewer and "accepted")
+
+
+def test_a_returned_answer_that_went_and_came_again_is_as_it_was(store: StudioStore) -> None:
+    for fields in (BACK, SKIPPED, {"updated_by": 1}):
+        seen(store, task(1, answer(8, REVIEWED, 5, **fields)))
+    store.mark_gone([1], SECOND)
+    seen(store, task(1, answer(8, REVIEWED, 5, updated_by=1)))
+    assert read(store, sent_back={"8"}).valid.column("review").to_pylist() == [None]
+
+
+def test_labels_that_a_reviewer_changed_count_and_are_said(
+    store: StudioStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    retro = [choices("main", "Retro"), choices("review", "Accepted")]
+    seen(store, *(task(number, answer(number, GOOD, 5)) for number in (1, 2)), task(3, answer(3, WRONG, 5)))
+    seen(
+        store,
+        task(1, answer(1, retro, 5, updated_by=7)),  # changed
+        task(2, answer(2, REVIEWED, 5, updated_by=7)),  # as it was
+        task(3, answer(3, REVIEWED, 5, updated_by=7)),  # put right
+        task(4, answer(4, retro, 5, updated_by=7)),  # nobody knows what it was
+    )
+    valid = read(store).valid
+    assert valid.column("main").to_pylist() == ["Retro", "Casual", "Casual", "Retro"]
+    assert valid.column("review").to_pylist() == ["accepted"] * 4
+    assert "2 answers count with labels that their reviewer changed" in caplog.text
+
+
+def test_only_what_is_refused_is_asked_for_its_json() -> None:
+    asked: list[int] = []
+
+    def stored(number: int) -> str:
+        asked.append(number)
+        return f"stored {number}"
+
+    reader = AnnotationReader(INDEX, FASHION_STYLES)
+    given = [answer(1, GOOD, 5), answer(2, [], 6), answer(3, GOOD, 7), answer(4, GOOD, 7)]
+    for raw in given:
+        reader.add(raw, TaskReference("1", image_id(1)), "submitted", stored=partial(stored, raw["id"]))
+    annotations = reader.result()
+    assert sorted(asked) == [2, 3]
+    assert annotations.quarantined.column("raw").to_pylist() == ["stored 2", "stored 3"]
 
 
 def test_every_version_that_was_ever_seen_is_kept(store: StudioStore) -> None:

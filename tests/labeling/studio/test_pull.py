@@ -217,6 +217,25 @@ def test_a_reconciliation_finds_what_became_visible_far_too_late(studio: ModelSt
     assert late in mirrored(store)
 
 
+def test_a_late_change_is_found_by_one_more_export_when_that_is_due(studio: ModelStudio, store: StudioStore) -> None:
+    task, other = studio.add_task(), studio.add_task()
+    studio.advance(60)
+    late = studio.annotate(task, late=5)
+    studio.advance(1)
+    studio.annotate(other)
+    assert store.sync.settles_at is None
+    export(studio, store)
+    due = store.sync.settles_at
+    assert due == studio.now + AHEAD + OVERLAP  # by our clock
+    studio.advance(OVERLAP.total_seconds())
+    assert new_work(cast(Connection, studio), 3, store.cursor).changed == 0
+    assert export(studio, store).annotations_new == 1
+    assert late in mirrored(store)
+    assert store.sync.settles_at is None
+    assert not export(studio, store)
+    assert store.sync.settles_at is None
+
+
 def test_an_import_that_became_visible_far_too_late_shows_by_the_number_of_tasks(
     studio: ModelStudio, store: StudioStore
 ) -> None:

@@ -190,6 +190,7 @@ def test_laws(
     drafted = frozenset(10 + place for place, row in enumerate(world) if row[3])
     rows = [task_row(0, aside=[1, 2]), task_row(3)] if merged else [task_row(number) for number in range(6)]
     of = images(*rows, withdrawn=tuple(withdrawn))
+    withdrawn = {int(image, 16) for image in of.withdrawn}  # and what is in a cluster with one of them
     table, left = run([queued(image, 1, state) for image, state in known.items()], tasks, of, drafted)
     without_drafts = upkeep(tasks, of, frozenset())
     assert without_drafts.unwanted or upkeep(tasks, of, drafted) == without_drafts  # then nobody asks for drafts
@@ -207,3 +208,11 @@ def test_laws(
     again, left_again = run(table.to_pylist(), staying, of, drafted)
     assert left_again == []
     assert again.equals(table)  # a second run changes nothing
+
+
+def test_with_a_withdrawn_copy_leaves_the_task_of_its_cluster() -> None:
+    cluster = task_row(1) | {"image_ids": [image_id(1), image_id(7)]}
+    table, left = run([queued(1, 10)], [standing(10, 1, submitted=2)], images(cluster, withdrawn=(7,)))
+    assert left == [10]
+    assert states(table) == {1: "withdrawn"}
+    assert to_send(chosen(1), images(cluster, withdrawn=(7,)), [], []) == {}

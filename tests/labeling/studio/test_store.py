@@ -153,14 +153,49 @@ def test_a_file_of_another_kind_is_one_clear_line(tmp_path: Path, content: bytes
     assert path.read_bytes() == content
 
 
-def test_a_file_of_another_version_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_file_of_a_newer_version_is_one_clear_line(tmp_path: Path) -> None:
     path = tmp_path / "project.sqlite"
     StudioStore(path).close()
     database = sqlite3.connect(path)
     database.execute("PRAGMA user_version = 99")
     database.close()
-    with pytest.raises(LabelingError, match="was written by another version of this program; move it away"):
+    with pytest.raises(LabelingError, match="was written by a newer version of this program; use that one, or move"):
         StudioStore(path)
+
+
+def test_a_file_of_the_first_version_keeps_what_it_has_and_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "project.sqlite"
+    with StudioStore(path) as store:
+        store.save([task(1, answer(5))], {}, SyncState(after_id=7), NOW)
+    database = sqlite3.connect(path)
+    database.executescript("DROP TABLE people; DROP INDEX versions_of; PRAGMA user_version = 1")
+    database.close()
+    for _ in range(2):
+        with StudioStore(path) as store:
+            assert [version.annotation_id for version in store.history()] == ["5"]
+            assert store.sync.after_id == 7
+            store.remember_people({3: "expert@example.invalid"})
+            assert store.people() == {3: "expert@example.invalid"}
+
+
+def test_people_are_remembered_under_their_last_address(tmp_path: Path) -> None:
+    with StudioStore(tmp_path / "project.sqlite") as store:
+        store.remember_people({3: "old@example.invalid", 4: "other@example.invalid"})
+        store.remember_people({3: "new@example.invalid"})
+        store.remember_people({})
+    with StudioStore(tmp_path / "project.sqlite") as store:
+        assert store.people() == {3: "new@example.invalid", 4: "other@example.invalid"}
+
+
+def test_the_versions_of_some_annotations_in_the_order_in_which_they_were_seen(tmp_path: Path) -> None:
+    with StudioStore(tmp_path / "project.sqlite") as store:
+        store.save([task(1, answer(5), answer(6), answer(7))], {}, SyncState(), NOW)
+        store.save([task(1, answer(5, was_cancelled=True), answer(6), answer(7))], {}, SyncState(), NOW)
+        found = [(version.annotation_id, version.state) for version in store.versions_of({"7", "5", "99"})]
+        assert found == [("5", "submitted"), ("7", "submitted"), ("5", "skipped")]
+        assert [store.raw(version.version) for version in store.history()] == [
+            version.raw for version in store.history()
+        ]
 
 
 def test_an_answer_keeps_its_image_when_the_server_gives_its_task_number_to_another_image(tmp_path: Path) -> None:
