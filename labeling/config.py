@@ -75,7 +75,7 @@ _STYLE = """
 .lsf-sidepanels { padding-right: 0 !important; }
 .lsf-sidepanels__wrapper { display: none; }
 .sg-screen { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, clamp(480px, 52%, 700px)); gap: 0 16px;
-  --sg-around: 226px; }
+  --sg-around: 232px; }
 .sg-screen:has(.sg-attention :not(:empty)) { --sg-around: 276px; }
 .sg-attention { grid-column: 1 / -1; }
 .sg-attention :empty { display: none; }

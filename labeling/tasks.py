@@ -120,10 +120,12 @@ def _date(moment: Any) -> str:
 
 def _shown(text: str) -> str:
     """Make a stranger's text safe to show on one line."""
-    kept = "".join(
-        character if character == _JOINER or unicodedata.category(character)[0] not in "CZ" else " "
-        for character in text
-    )
+    kept = text
+    if not text.isprintable():  # which is quicker to ask than to do what follows
+        kept = "".join(
+            character if character == _JOINER or unicodedata.category(character)[0] not in "CZ" else " "
+            for character in text
+        )
     # Label Studio signs every s3:// address that it finds in the data of a task, also one that a stranger wrote.
     line = " ".join(kept.split()).replace("://", ": //")
     return line if len(line) <= MOST_TEXT else line[: MOST_TEXT - 1] + "…"

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -60,10 +61,10 @@ class LocalPictures:
         Raises:
             LabelingError: if the path does not lie in the folder of the pictures.
         """
-        parts = PurePosixPath(image_path).parts
-        if len(parts) < 2 or parts[0] != self._images.name or ".." in parts:
+        parts = image_path.split("/")
+        if len(parts) < 2 or parts[0] != self._images.name or not {"", ".", ".."}.isdisjoint(parts):
             raise LabelingError(f"the image {image_path} is not in {self._images}, which Label Studio serves")
-        return local_files_url((PurePosixPath(self._below_root) / PurePosixPath(*parts[1:])).as_posix())
+        return local_files_url("/".join([self._below_root, *parts[1:]]))
 
     def storage_payload(self, project_id: int) -> tuple[str, dict[str, Any]]:
         """Return how to allow the server to serve the folder to members of the project."""
@@ -76,16 +77,16 @@ class LocalPictures:
             "regex_filter": _MATCHES_NOTHING,
         }
 
-    @property
+    @cached_property
     def _images(self) -> Path:
         # Path.resolve would follow links, but the server compares the paths as they are written.
         return Path(os.path.abspath(self.images))  # noqa: PTH100
 
-    @property
+    @cached_property
     def _root(self) -> Path:
         return Path(os.path.abspath(self.document_root))  # noqa: PTH100
 
-    @property
+    @cached_property
     def _below_root(self) -> str:
         return self._images.relative_to(self._root).as_posix()
 

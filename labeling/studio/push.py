@@ -34,8 +34,6 @@ __all__ = ["listed_tasks", "push_tasks", "withdraw_tasks"]
 
 SHOWN = ["image_id", "image_path", "created_at", "hashtags", "alt_text", "window"]  # columns that task_data reads
 TASKS_PER_REQUEST = 2000  # to send; the server takes all of them or none, in about 0.4 s, and longer for each with more
-# Label Studio's own web server sends head and body of an answer apart, which costs 40 ms on a connection that is kept.
-HANG_UP = {"Connection": "close"}
 MOST_FAILURES = 2  # repetitions of an import without a single new task on the server
 
 Json = dict[str, Any]
@@ -178,9 +176,7 @@ class _Push:
     def _import(self, tasks: list[Json]) -> list[int]:
         """Send tasks and return their ids in the same order; none if the server does the work later."""
         path = f"/api/projects/{self._project_id}/import"
-        response = self._connection.request(
-            "POST", path, json=tasks, params={"return_task_ids": "true"}, headers=HANG_UP
-        )
+        response = self._connection.request("POST", path, json=tasks, params={"return_task_ids": "true"})
         try:
             return list(response.json().get("task_ids", ()))
         except ValueError:

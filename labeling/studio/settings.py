@@ -50,7 +50,7 @@ class LabelStudioServer(BaseModel):
         default=None, description="document_root as the server sees it, where that differs (in a container)"
     )
     poll_seconds: int = Field(default=60, ge=10, description="seconds between two looks of the sensor for new work")
-    page_size: int = Field(default=1000, ge=10, le=10_000, description="tasks asked for or sent at a time")
+    page_size: int = Field(default=1000, ge=10, le=10_000, description="tasks asked for at a time")
     timeout: float = Field(default=60.0, gt=0, description="seconds that the server may take to answer")
 
     @model_validator(mode="after")

@@ -567,8 +567,7 @@ def test_predictions_reach_experts_and_doubts_reviewers(new_case: Any, people: A
         others = [style for style in STYLES if style != row["main"]]
         subs = {"accepted": row["subs"], "changed": others[:1] if row["subs"] != others[:1] else others}
         main = others[0] if fate == "rejected" else row["main"]
-        filled_in = on_server[unlabelled[image]]  # the screen says by which prediction
-        by = filled_in[0]["id"] if filled_in else None
+        by = found[unlabelled[image]]["id"] if image in shown else None  # the screen says what filled it in
         answer(expert, unlabelled[image], main, subs.get(fate, []), parent_prediction=by)
         expected[image not in shown, fate] += 1
     (reviewed, *_) = doubts

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labeling import FASHION_STYLES
@@ -215,6 +215,7 @@ ANSWERS = st.tuples(
 )
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(ANSWERS, SUBS, st.integers(0, 6)), max_size=12),
     st.lists(
