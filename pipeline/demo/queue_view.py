@@ -91,9 +91,11 @@ def reviewer_view(task: Task, planted: Planted, seed: int) -> list[tuple[dict[st
 
 def _open(task: Task, planned: Submission, truth: PlantedImage) -> View:
     """Nobody's turn but the expert's; a prediction that fits is taken as it is."""
-    if not task["shown"] or planned.outcome != STYLE:
+    if not task["shown"]:
         return View(planned.outcome, step=Step(task["id"], planned))
     shown = max(task["shown"], key=lambda prediction: int(prediction["id"]))
+    if planned.outcome != STYLE:  # the screen says from which prediction an answer is made, whatever it is
+        return View(planned.outcome, step=Step(task["id"], planned, prediction=shown["id"]))
     suggested, answer = read_answer(shown["result"]), planned.answer
     taken = suggested.mains == answer.mains and set(suggested.subs) in (set(answer.subs), set(truth.subs))
     submitted = Submission(suggested if taken else answer, STYLE, planned.seconds)
@@ -125,7 +127,8 @@ def _answered(task: Task, annotation: Task, planned: Submission, seen: Answer, t
     ]
     if given != planned.answer and given not in suggested:
         return View(outcome, corrected=planned.outcome)
-    return View(planned.outcome, prediction=(TAKEN if given in suggested else CHANGED) if suggested else None)
+    made_of_one = suggested and planned.outcome == STYLE
+    return View(planned.outcome, prediction=(TAKEN if given in suggested else CHANGED) if made_of_one else None)
 
 
 def _truth(planted: Planted, task: Task) -> PlantedImage:

@@ -127,7 +127,7 @@ def test_prediction_is_taken_if_it_fits_and_changed_if_not(other_subs: bool, bec
 def test_prediction_is_not_taken_by_someone_who_skips() -> None:
     image_id = _images(SKIPPED)[0]
     view = _view(image_id, shown=[{"id": 4, "result": _results(Answer(("Retro",)))}])
-    assert (view.outcome, view.prediction, view.step.prediction) == (SKIPPED, None, None)
+    assert (view.outcome, view.prediction, view.step.prediction) == (SKIPPED, None, 4)
 
 
 def _decisions(first: Json, second: Json, image_id: str, attention: str = "") -> list[tuple[int, bool]]:
