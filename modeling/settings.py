@@ -91,7 +91,7 @@ class EvaluationSettings(_Settings):
     resamples: int = Field(default=1000, ge=100, le=100_000, description="bootstrap resamples of the groups")
     seed: int = Field(default=0, ge=0, description="seed of the resamples")
     only_blind: bool = Field(
-        default=False, description="evaluate only on test images whose annotators were never shown a prediction"
+        default=False, description="evaluate only on images whose annotators were never shown a prediction"
     )
 
 

@@ -9,6 +9,7 @@ from labeling.studio.progress import MirroredProject
 from pipeline.storage import Storage
 
 EXPORTED_KEY = "label_studio/exported.json"
+MOMENTS = ("cursor", "reconciled_at", "settles_at")
 
 Stage = Literal["exported", "labelled", "done"]
 
@@ -23,6 +24,7 @@ class Exported:
     reconciled_at: datetime | None = None  # when deleted tasks and drafts were last looked for
     # What follows from the export so far: annotations only; labels too; tasks were also given back.
     stage: Stage = "done"
+    settles_at: datetime | None = None  # from when on one more export finds what was committed late
 
     @classmethod
     def read(cls, storage: Storage) -> "Exported | None":
@@ -30,13 +32,13 @@ class Exported:
         if not storage.exists(EXPORTED_KEY):
             return None
         content = json.loads(storage.read_bytes(EXPORTED_KEY))
-        moments = {name: _moment(content[name]) for name in ("cursor", "reconciled_at")}
+        moments = {name: _moment(content.get(name)) for name in MOMENTS}
         return cls(MirroredProject(**content["project"]), content["title"], **moments, stage=content["stage"])
 
     def write(self, storage: Storage) -> None:
         """Keep the note."""
         content = asdict(self)
-        for name in ("cursor", "reconciled_at"):
+        for name in MOMENTS:
             content[name] = content[name] and content[name].isoformat()
         storage.write_json(EXPORTED_KEY, content)
 

@@ -78,11 +78,13 @@ def _request(
     work = new_work(connection, exported.project.project_id, exported.cursor)
     every = max(timedelta(hours=server.reconcile_hours), OFTEN_ENOUGH)
     due = exported.reconciled_at is None or now - exported.reconciled_at >= every
+    due |= exported.settles_at is not None and now >= exported.settles_at
     if not work.changed and not due and exported.stage == "done":
         return dg.SkipReason("no new work")
     # The same state asks for one run only; if that fails, for another one in the next hour. The export keeps count of
     # what it has, so a run too many finds nothing.
     newest = work.newest.isoformat() if work.newest else "reconcile"
-    state = f"{exported.project.project_id}:{exported.cursor}:{exported.reconciled_at}:{exported.stage}"
+    known = (exported.cursor, exported.reconciled_at, exported.settles_at, exported.stage)
+    state = f"{exported.project.project_id}:{':'.join(map(str, known))}"
     key = f"{state}:{newest}:{now:%Y-%m-%dT%H}"
     return dg.RunRequest(run_key=key, tags={"stylegraph/changed_tasks": str(work.changed)})

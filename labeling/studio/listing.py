@@ -123,4 +123,9 @@ def _not_ahead(newest: datetime | None, date: str | None) -> datetime | None:
     """Hold a time back to the server's clock: one task with a time in the future would hide all changes until then."""
     if newest is None or date is None:
         return newest
-    return min(newest, parsedate_to_datetime(date) + timedelta(seconds=1))  # it knows whole seconds
+    try:
+        clock = parsedate_to_datetime(date)
+    except ValueError:  # made unreadable by what stands between
+        return newest
+    aware = clock if clock.tzinfo else clock.replace(tzinfo=UTC)
+    return min(newest, aware + timedelta(seconds=1))  # it knows whole seconds

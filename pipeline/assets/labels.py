@@ -162,7 +162,8 @@ def _export(
         returned = _returned_annotations(storage)
         read = read_store(store, index, taxonomy, users, studio.project.task_link, returned)
         storage.write_batches("annotation_versions", annotation_versions(store, index, users))
-        note = Exported(store.project, server.project, store.sync.swept, store.sync.reconciled_at, "exported")
+        sync = store.sync
+        note = Exported(store.project, server.project, sync.swept, sync.reconciled_at, "exported", sync.settles_at)
     return read, note, {"exported": dg.MetadataValue.json(vars(pulled))}
 
 

@@ -25,6 +25,7 @@ from pipeline import jobs
 from pipeline.commands.run import waits_for_experts
 from pipeline.exported import Exported
 from pipeline.graph import build_definitions
+from pipeline.locks import label_studio_lock, one_at_a_time
 from pipeline.partitions import model_key
 from pipeline.run import Step, model_steps, run_steps
 from pipeline.sensors import NEW_WORK
@@ -462,6 +463,26 @@ def test_deleted_tasks_and_drafts_are_looked_for_now_and_then(
     Exported(PROJECT, "Graph", NOW, last).write(storage_of(settings))
     server.answer("/api/tasks", tasks_answer())
     assert isinstance(look(settings), dg.RunRequest if asks else dg.SkipReason)
+
+
+@pytest.mark.parametrize(("minutes", "asks"), [(-1, True), (1, False), (None, False)])
+def test_one_more_run_is_asked_for_when_what_was_committed_late_can_be_seen(
+    live: Settings, server: Misbehaving, minutes: int | None, asks: bool
+) -> None:
+    now = datetime.now(UTC)
+    settles_at = None if minutes is None else now + timedelta(minutes=minutes)
+    Exported(PROJECT, "Graph", NOW, now, settles_at=settles_at).write(storage_of(live))
+    server.answer("/api/tasks", tasks_answer())
+    assert isinstance(look(live), dg.RunRequest if asks else dg.SkipReason)
+
+
+def test_while_another_process_works_with_the_project_no_run_is_asked_for(live: Settings, server: Misbehaving) -> None:
+    storage = storage_of(live)
+    Exported(PROJECT, "Graph", NOW, NOW, "exported").write(storage)
+    server.answer("/api/tasks", tasks_answer())
+    with one_at_a_time(label_studio_lock(storage), print, "busy"):
+        assert "right now" in look(live).skip_message
+    assert isinstance(look(live), dg.RunRequest)
 
 
 def test_while_a_run_is_under_way_none_is_asked_for(live: Settings, server: Misbehaving) -> None:
