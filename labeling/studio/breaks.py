@@ -1,7 +1,7 @@
 """Labels that answers on the server use and that a new taxonomy no longer has."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -9,7 +9,8 @@ from xml.etree import ElementTree as ET
 from labeling.config import CANT_TELL, MAIN, NOT_FASHION, SUBS
 from labeling.results import Result, read_result
 from labeling.studio.connection import Connection, StudioError
-from labeling.studio.listing import IDS_PER_REQUEST, Page, TaskReader
+from labeling.studio.listing import IDS_PER_REQUEST, TaskReader
+from labeling.studio.query import pages
 from labeling.taxonomy import Taxonomy
 
 PAGE_SIZE = 1000  # tasks
@@ -51,10 +52,10 @@ def breaking_changes(
     if not lost:
         return []
     reader, uses = TaskReader(connection, project_id), LabelUses(lost)
-    for page in _pages(lambda after: reader.changed(None, after, page_size)):
+    for page in pages(lambda after: reader.changed(None, after, page_size)):
         for task in page.tasks:
             uses.add_annotations(task["id"], task["annotations"])
-    for page in _pages(lambda after: reader.drafted(after, IDS_PER_REQUEST)):
+    for page in pages(lambda after: reader.drafted(after, IDS_PER_REQUEST)):
         for task_id, drafts in reader.drafts([task["id"] for task in page.tasks]).items():
             uses.add_drafts(task_id, drafts)
     return uses.breaks()
@@ -124,14 +125,3 @@ def _chosen(raw: Any) -> Iterator[tuple[str, str]]:
     if isinstance(result, Result):
         yield from ((MAIN, label) for label in result.mains)
         yield from ((SUBS, label) for label in result.subs)
-
-
-def _pages(ask: Callable[[int], Page]) -> Iterator[Page]:
-    """Yield pages of tasks that are asked for by the id that they come after."""
-    after = 0
-    while True:
-        page = ask(after)
-        yield page
-        if not page.more:
-            return
-        after = page.tasks[-1]["id"]
