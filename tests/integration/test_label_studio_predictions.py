@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from labeling import FASHION_STYLES, labeling_config
 from labeling.acceptance import prediction_acceptance
@@ -389,7 +389,7 @@ def acceptance_of(
 
 
 def test_an_expert_finds_the_newest_answer_ticked_and_what_becomes_of_it_is_counted(
-    label_studio: RunningServer, admin: Connection, tmp_path: Path
+    browser: Browser, label_studio: RunningServer, admin: Connection, tmp_path: Path
 ) -> None:
     project_id, tasks = new_project(admin, 5, answers=1)
     first, *_ = tasks.values()
@@ -397,10 +397,7 @@ def test_an_expert_finds_the_newest_answer_ticked_and_what_becomes_of_it_is_coun
     history = NOTHING
     for version, main in (("v1", "Retro"), ("v2", "Sexy")):
         history = push_predictions(admin, project_id, rows_of(shown, version, main), history).table
-    with sync_playwright() as playwright, StudioStore(tmp_path / "answers.sqlite") as store:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
-        )
+    with StudioStore(tmp_path / "answers.sqlite") as store:
         page = browser.new_page(viewport={"width": 1400, "height": 900})
         log_in(page, label_studio, label_studio.experts[0])
         open_stream(page, label_studio, project_id)

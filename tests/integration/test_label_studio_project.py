@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from labeling import FASHION_STYLES, Taxonomy, labeling_config
 from labeling.config import (
@@ -291,15 +291,11 @@ def test_tabs_hold_what_they_say(connection: Watched, settings: LabelStudioServe
 
 
 @pytest.fixture(scope="module")
-def browser_page(label_studio: RunningServer) -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
-        )
-        page = browser.new_page(viewport={"width": 1366, "height": 768})
-        sign_in(page, label_studio, label_studio.experts[1])
-        yield page
-        browser.close()
+def browser_page(browser: Browser, label_studio: RunningServer) -> Iterator[Page]:
+    page = browser.new_page(viewport={"width": 1366, "height": 768})
+    sign_in(page, label_studio, label_studio.experts[1])
+    yield page
+    page.close()
 
 
 def sign_in(page: Page, server: RunningServer, user: User) -> None:

@@ -3,14 +3,24 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from labeling.studio.server import RunningServer
 from labeling.studio.task_list import listed_tasks
 from pipeline.storage import Storage
+from tests.integration.label_studio_server import LabelStudioFiles
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(2400)]
+
+
+@pytest.fixture
+def label_studio(label_studio_files: LabelStudioFiles, tmp_path: Path) -> Iterator[RunningServer]:
+    """A server of this test's own: the demo's experts sign up there."""
+    with label_studio_files.server(tmp_path) as running:
+        yield running
 
 
 def test_the_demo_works_with_any_server(label_studio: RunningServer) -> None:
