@@ -425,7 +425,7 @@ def test_an_expert_finds_the_newest_answer_ticked_and_what_becomes_of_it_is_coun
         open_stream(page, label_studio, project_id)
         page.click("text=Sexy >> nth=0")
         press_submit(page)  # without any prediction: counts nowhere, unless it is blind
-        browser.close()
+        page.close()
         assert all(admin.get(f"/api/tasks/{task}/annotations") for task in tasks.values())
         wanted = {("Sexy", False): ("v2", 1, 0, 2)}
         assert acceptance_of(admin, project_id, store, history) == wanted
