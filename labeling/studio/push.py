@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 
+import orjson
 import pyarrow as pa
 
 from labeling.config import ATTENTION
@@ -143,9 +144,9 @@ class _Push:
         progress(0, len(missing))
         while left:
             try:
-                for tasks in self._bodies(missing, left, tasks_per_request):
-                    task_ids += self._import(tasks)
-                    left, failures = left[len(tasks) :], 0
+                for number, body in self._bodies(missing, left, tasks_per_request):
+                    task_ids += self._import(body)
+                    left, failures = left[number:], 0
                     progress(len(missing) - len(left), len(missing))
             except StudioError as error:
                 # The tasks may have arrived although the answer did not: see first, then go on with what is missing.
@@ -160,12 +161,16 @@ class _Push:
                 progress(len(missing) - len(left), len(missing))
         return task_ids if answered and len(task_ids) == len(missing) else []
 
-    def _bodies(self, missing: Mapping[str, str], left: Sequence[str], size: int) -> Iterator[list[Json]]:
-        """Yield the tasks of images in parts; the next part is made while the server is busy with the one before."""
+    def _bodies(self, missing: Mapping[str, str], left: Sequence[str], size: int) -> Iterator[tuple[int, bytes]]:
+        """Yield the tasks of images as JSON, in parts, each with its number of tasks.
 
-        def made(part: Sequence[str]) -> list[Json]:
+        The next part is made while the server is busy with the one before.
+        """
+
+        def made(part: Sequence[str]) -> tuple[int, bytes]:
             data = self._data(part)
-            return [{"data": data[image_id], "meta": {"chosen_as": missing[image_id]}} for image_id in part]
+            tasks = [{"data": data[image_id], "meta": {"chosen_as": missing[image_id]}} for image_id in part]
+            return len(tasks), orjson.dumps(tasks)
 
         with ThreadPoolExecutor(1) as worker:
             coming = worker.submit(made, left[:size])
@@ -173,10 +178,11 @@ class _Push:
                 ready, coming = coming.result(), worker.submit(made, left[start : start + size])
                 yield ready
 
-    def _import(self, tasks: list[Json]) -> list[int]:
+    def _import(self, body: bytes) -> list[int]:
         """Send tasks and return their ids in the same order; none if the server does the work later."""
-        path = f"/api/projects/{self._project_id}/import"
-        response = self._connection.request("POST", path, json=tasks, params={"return_task_ids": "true"})
+        path, headers = f"/api/projects/{self._project_id}/import", {"Content-Type": "application/json"}
+        params = {"return_task_ids": "true"}
+        response = self._connection.request("POST", path, content=body, headers=headers, params=params)
         try:
             return list(response.json().get("task_ids", ()))
         except ValueError:
