@@ -18,7 +18,6 @@ from pipeline.exported import Exported
 from pipeline.metadata import (
     counts_markdown,
     for_people,
-    markdown,
     picture,
     reason_counts,
     table_asset,
@@ -179,10 +178,8 @@ def _prediction_acceptance() -> dg.AssetsDefinition:
             versions = storage.read_table("annotation_versions").to_pandas()
             table = acceptance_table(versions, predictions, settings.taxonomy.labels, _labels_of_models(storage))
             table = storage.write_table("prediction_acceptance", table)
-        shown = [vars(one) for one in anchoring(table)]
-        return dg.MaterializeResult(
-            metadata=table_metadata(table, anchoring=dg.MetadataValue.md(markdown(pd.DataFrame(shown))))
-        )
+        sentences = "\n\n".join(one.sentence() for one in anchoring(table)) or "*no answer to a prediction yet*"
+        return dg.MaterializeResult(metadata=table_metadata(table, anchoring=dg.MetadataValue.md(sentences)))
 
     return prediction_acceptance
 

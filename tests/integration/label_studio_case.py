@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,7 @@ class Case:
     server: RunningServer
     admin: Connection
     labels: str = ""
-    settings: Settings = None  # type: ignore[assignment]  # set below
+    settings: Settings = field(init=False)
 
     def __post_init__(self) -> None:
         self.configure()
