@@ -1,53 +1,150 @@
-"""What the frozen blocks of a network make of the pictures, computed once and kept in a memory-mapped file."""
+"""What the frozen blocks of a network make of the pictures, computed once and kept in memory-mapped files."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from modeling import torchvision_guard  # noqa: F401  (before torch)
+
+# isort: split
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from modeling.images import cached_array, content_key
+from modeling.augmentation import DRAWS, change, changes_more_than_sides
+from modeling.augmentation import VERSION as AUGMENTATION_VERSION
+from modeling.errors import ModelingError
+from modeling.images import Pixels, Progress, cached_array, content_key
 from modeling.networks.style_network import StyleNetwork
+from modeling.training_settings import TrainingSettings
 
-BATCH = 32  # pictures at a time
+MOST_PICTURES = 64  # at a time
+MOST_PIXELS = 32 * 224 * 224  # at a time; the first blocks of a ResNet-50 make 0.4 GB of them
+
+Activations = npt.NDArray[np.float16]
+Index = npt.NDArray[np.int64]
 
 
 def cached_activations(
     network: StyleNetwork,
-    pictures: npt.NDArray[np.uint8],
+    pictures: Pixels,
     pictures_key: str,
     cache_dir: Path,
     device: torch.device,
-) -> npt.NDArray[np.float16]:
+    progress: Progress | None = None,
+) -> Activations:
     """Return the frozen blocks' results for each picture and its mirror image: a memory map (N, 2, D, h, w) float16.
 
     ``pictures`` are (N, H, W, 3) uint8 and ``pictures_key`` names them. The file is named by it and by the frozen
-    blocks and their weights, so that every architecture and seed over the same backbone shares one file.
+    blocks and their weights, so that every architecture and seed over the same backbone shares one file. The network
+    is moved to ``device`` and put in evaluation mode. ``progress`` is told (pictures done, of how many) while they are
+    computed. Raises ModelingError when results do not fit float16, or the files do not fit the disk.
     """
-    network = network.to(device).eval()
+    frozen = _Frozen(network, device)
 
-    def forward(start: int, stop: int) -> npt.NDArray[np.float16]:
-        images = torch.from_numpy(np.array(pictures[start:stop])).permute(0, 3, 1, 2).to(device)
-        with torch.inference_mode():
-            both = torch.stack([network.frozen(images), network.frozen(images.flip(-1))], dim=1)
-        array: npt.NDArray[np.float16] = both.half().cpu().numpy()
+    def both_sides(index: Index) -> Activations:
+        images = frozen.images(pictures, index)
+        return np.stack([frozen(images), frozen(images.flip(-1))], axis=1)
+
+    return _cached(
+        cache_dir / f"{content_key(pictures_key, *frozen.name)}.raw",
+        np.arange(len(pictures)),
+        pictures.shape[1] * pictures.shape[2],
+        both_sides,
+        progress,
+    )
+
+
+def cached_views(
+    network: StyleNetwork,
+    pictures: Pixels,
+    rows: Index,
+    file_ids: Sequence[str],
+    pictures_key: str,
+    training: TrainingSettings,
+    cache_dir: Path,
+    device: torch.device,
+    progress: Progress | None = None,
+) -> tuple[Activations, ...]:
+    """Return the frozen blocks' results for changed versions of some pictures: memory maps (N, D, h, w) float16.
+
+    There are ``training.views - 1`` of them, as the pictures themselves are the first version, or none where
+    ``training`` asks for no change but the mirror image. ``rows`` (N,) chooses among ``pictures`` (M, H, W, 3) uint8,
+    and ``file_ids`` (M,) names them. What changes a picture is drawn from its file id and the version's number, so
+    that all seeds and architectures over the same backbone share the files, one a version, and more versions later add
+    files only. ``progress`` is told (versions of pictures done, of how many). Raises as ``cached_activations``.
+    """
+    if training.views == 1 or not changes_more_than_sides(training):
+        return ()
+    frozen = _Frozen(network, device)
+    how = training.model_dump_json(include={"flip", "zoom", "shift", "color", "erase"})
+    versions = range(1, training.views)
+    views = []
+    for version in versions:
+
+        def changed(index: Index, version: int = version) -> Activations:
+            draws = version_draws([file_ids[row] for row in index], version)
+            return frozen(change(frozen.images(pictures, index), draws, training))
+
+        def told(done: int, _: int, version: int = version) -> None:
+            if progress is not None:
+                progress((version - 1) * len(rows) + done, len(versions) * len(rows))
+
+        key = content_key(pictures_key, *frozen.name, AUGMENTATION_VERSION, how, str(version), *map(str, rows))
+        path = cache_dir / f"{key}.raw"
+        views.append(_cached(path, rows, pictures.shape[1] * pictures.shape[2], changed, told))
+    return tuple(views)
+
+
+def version_draws(file_ids: Sequence[str], version: int) -> torch.Tensor:
+    """Return random numbers (N, 12) float32 in 0..1 for ``change``, which a file id and a version's number decide."""
+    draws = np.empty((len(file_ids), DRAWS), dtype=np.float32)
+    for row, file_id in enumerate(file_ids):
+        seed = hashlib.sha256(f"{version}:{file_id}".encode()).digest()
+        draws[row] = np.random.default_rng(int.from_bytes(seed)).random(DRAWS, dtype=np.float32)
+    return torch.from_numpy(draws)
+
+
+class _Frozen:
+    """The frozen blocks on a device, ready to run; ``name`` are texts that change with them."""
+
+    def __init__(self, network: StyleNetwork, device: torch.device) -> None:
+        self.network = network.to(device).eval()
+        self.device = device
+        digest = hashlib.sha256()
+        for name, value in network.frozen_blocks.state_dict().items():
+            digest.update(name.encode())
+            digest.update(value.cpu().numpy().tobytes())
+        self.name = (str(network.frozen_blocks), digest.hexdigest(), device.type)
+
+    def images(self, pictures: Pixels, index: Index) -> torch.Tensor:
+        """Some of the pictures on the device, (B, 3, H, W) uint8."""
+        return torch.from_numpy(np.asarray(pictures[index])).permute(0, 3, 1, 2).to(self.device)
+
+    @torch.inference_mode()
+    def __call__(self, images: torch.Tensor) -> Activations:
+        array: Activations = self.network.frozen(images).half().cpu().numpy()
+        if not np.isfinite(array).all():
+            raise ModelingError(
+                "the frozen blocks give values that float16 can't hold: check backbone.weights, or set "
+                'backbone.trainable to "all"'
+            )
         return array
 
-    def batches() -> Iterator[npt.NDArray[np.float16]]:
-        for start in range(0, len(pictures), BATCH):
-            yield forward(start, min(start + BATCH, len(pictures)))
 
-    key = content_key(pictures_key, *_fingerprint(network), device.type)
-    shape = (len(pictures), *forward(0, 1).shape[1:])
-    return cached_array(cache_dir / f"{key}.raw", shape, np.dtype(np.float16), batches)
+def _cached(
+    path: Path,
+    rows: Index,
+    pixels: int,
+    compute: Callable[[Index], Activations],
+    progress: Progress | None,
+) -> Activations:
+    """What ``compute`` makes of the rows, so many at a time that memory stays bounded, in a file."""
+    size = max(1, min(MOST_PICTURES, MOST_PIXELS // pixels))
 
+    def batches() -> Iterator[Activations]:
+        for start in range(0, len(rows), size):
+            yield compute(rows[start : start + size])
 
-def _fingerprint(network: StyleNetwork) -> tuple[str, str]:
-    """The frozen blocks' structure as text, and a hash of their weights."""
-    digest = hashlib.sha256()
-    for name, value in network.frozen_blocks.state_dict().items():
-        digest.update(name.encode())
-        digest.update(value.cpu().numpy().tobytes())
-    return str(network.frozen_blocks), digest.hexdigest()
+    shape = (len(rows), *compute(rows[:1]).shape[1:])
+    return cached_array(path, shape, np.dtype(np.float16), batches, progress)

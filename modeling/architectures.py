@@ -10,58 +10,53 @@ class Architecture:
     name: str
     title: str  # for tables and plots
     description: str  # one line for people
-    image_branch: str  # basic_cnn or backbone
-    pooling: str  # average, max, or graph (as the graph settings say)
-    head: str  # linear or graph
+    head: str = "linear"  # module of modeling.networks that builds it
+    pooling: str = "average"  # average, max, graph (as the graph settings say), or none: the head gets the feature map
+    image_branch: str = "backbone"  # backbone: the one in the settings; else the name of a backbone
     frozen: bool = False  # train the head only
 
+    @property
+    def takes_map(self) -> bool:
+        """Does the head get the feature map (N, D, h, w), and not pooled features (N, D)?"""
+        return self.pooling == "none"
 
-ARCHITECTURES: dict[str, Architecture] = {
-    item.name: item
-    for item in (
-        Architecture(
-            "basic_cnn",
-            "Basic CNN",
-            "Convolution, max pooling and fully connected layers, trained from scratch.",
-            image_branch="basic_cnn",
-            pooling="average",
-            head="linear",
-        ),
-        Architecture(
-            "backbone",
-            "Backbone",
-            "Backbone with global average pooling and a linear head.",
-            image_branch="backbone",
-            pooling="average",
-            head="linear",
-        ),
-        Architecture(
-            "backbone_max",
-            "Backbone, max pooling",
-            "Backbone with global max pooling and a linear head: ML-GCN's image branch without the graph.",
-            image_branch="backbone",
-            pooling="max",
-            head="linear",
-        ),
-        Architecture(
-            "ml_gcn",
-            "ML-GCN",
-            "Backbone with classifiers that two graph convolutions make from the labels' word vectors.",
-            image_branch="backbone",
-            pooling="graph",
-            head="graph",
-        ),
-        Architecture(
-            "linear_probe",
-            "Linear probe",
-            "Frozen backbone with global average pooling; only a linear head is trained.",
-            image_branch="backbone",
-            pooling="average",
-            head="linear",
-            frozen=True,
-        ),
-    )
-}
+
+_ALL = (
+    Architecture(
+        "basic_cnn",
+        "Basic CNN",
+        "Convolution, max pooling and fully connected layers, trained from scratch.",
+        image_branch="basic_cnn",
+    ),
+    Architecture("backbone", "Backbone", "Backbone with global average pooling and a linear head."),
+    Architecture(
+        "backbone_max",
+        "Backbone, max pooling",
+        "Backbone with global max pooling and a linear head: ML-GCN's image branch without the graph.",
+        pooling="max",
+    ),
+    Architecture(
+        "ml_gcn",
+        "ML-GCN",
+        "Backbone with classifiers that two graph convolutions make from the labels' word vectors.",
+        head="ml_gcn",
+        pooling="graph",
+    ),
+    Architecture(
+        "csra",
+        "CSRA",
+        "Backbone with class-specific residual attention: average pooling plus attention of each label.",
+        head="csra",
+        pooling="none",
+    ),
+    Architecture(
+        "linear_probe",
+        "Linear probe",
+        "Frozen backbone with global average pooling; only a linear head is trained.",
+        frozen=True,
+    ),
+)
+ARCHITECTURES: dict[str, Architecture] = {item.name: item for item in _ALL}
 
 
 def display_title(architecture: str, backbone: str) -> str:

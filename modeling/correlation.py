@@ -1,8 +1,7 @@
-"""The label graph: co-occurrence counts, conditional probabilities, binary correlation, adjacency.
+"""The label graph of a label set: from counts or a data set to its matrices, their table, their health and their hash.
 
-Two forms of the adjacency stand side by side. ``equation`` follows the paper (ML-GCN, CVPR 2019, equation 2 and the
-symmetric normalisation); ``reference_code`` follows the published code, where rows and columns are swapped.
-``identity`` is the ablation without a graph. All count train images of the label set only.
+The formulas are in ``modeling.adjacency`` and are offered here too. A graph counts the train images of the label set
+only, or takes counts that somebody published.
 """
 
 import hashlib
@@ -16,13 +15,51 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
+from modeling.adjacency import (
+    Floats,
+    Ints,
+    adjacency_of,
+    binarize,
+    conditional_probability,
+    cooccurrence,
+    equation_adjacency,
+    normalize,
+    reference_code_adjacency,
+    reference_code_normalize,
+    reference_code_reweight,
+    reweight,
+)
 from modeling.errors import ModelingError
 from modeling.label_sets import as_frame, label_matrix
 from modeling.settings import GraphSettings
 from modeling.tables import CORRELATION_MATRIX
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+__all__ = [
+    "TAUS",
+    "GraphHealth",
+    "LabelGraph",
+    "adjacency_from_table",
+    "adjacency_of",
+    "binarize",
+    "conditional_probability",
+    "cooccurrence",
+    "correlation_table",
+    "equation_adjacency",
+    "graph_from_counts",
+    "graph_from_table",
+    "graph_hash",
+    "graph_health",
+    "graph_problems",
+    "graph_table",
+    "label_graph",
+    "normalize",
+    "reference_code_adjacency",
+    "reference_code_normalize",
+    "reference_code_reweight",
+    "reweight",
+    "tau_sweep",
+    "train_labels",
+]
 
 TAUS = tuple(step / 20 for step in range(1, 20))
 """Thresholds of a sweep: 0.05, 0.10, ... 0.95."""
@@ -57,107 +94,48 @@ class GraphHealth(TypedDict):
     star_share: float  # share of the edges that point at the dominant label; 0 where there is no edge
 
 
-def cooccurrence(matrix: ArrayLike) -> tuple[Ints, Ints]:
-    """Counts from a ``(images, C)`` bool label matrix: M ``(C, C)`` int64 with diagonal 0, and N ``(C,)`` int64."""
-    carried = np.asarray(matrix, dtype=np.bool_).astype(np.int64)
-    both = carried.T @ carried
-    images = np.diagonal(both).copy()
-    np.fill_diagonal(both, 0)
-    return both, images
-
-
-def conditional_probability(both: ArrayLike, images: ArrayLike, labels: Sequence[str]) -> Floats:
-    """P[i, j] = M[i, j] / N[i], ``(C, C)`` float64.
-
-    Raises ModelingError that names every label without a train image.
-    """
-    counts = np.asarray(images, dtype=np.int64)
-    empty = [label for label, count in zip(labels, counts, strict=True) if count == 0]
-    if empty:
-        names = ", ".join(repr(label) for label in empty)
-        raise ModelingError(
-            f"no train image carries label {names}: take it out of the label set, or label more images that carry it"
-        )
-    return np.asarray(np.asarray(both, dtype=np.float64) / counts[:, None])
-
-
-def binarize(conditional: ArrayLike, tau: float) -> NDArray[np.int8]:
-    """B[i, j] = 1 if P[i, j] >= tau else 0, with diagonal 0: ``(C, C)`` int8."""
-    binary = (np.asarray(conditional, dtype=np.float64) >= tau).astype(np.int8)
-    np.fill_diagonal(binary, 0)
-    return binary
-
-
-def reweight(binary: ArrayLike, p: float) -> Floats:
-    """A' of ML-GCN's equation 2, ``(C, C)`` float64: neighbours share p, the diagonal is 1 - p.
-
-    A row without a neighbour has zeros off the diagonal.
-    """
-    edges = _without_diagonal(binary)
-    shared = p * _divide(edges, edges.sum(axis=1, keepdims=True))
-    np.fill_diagonal(shared, 1.0 - p)
-    return shared
-
-
-def normalize(adjacency: ArrayLike) -> Floats:
-    """D^-1/2 A D^-1/2 with D the row sums of A, ``(C, C)`` float64."""
-    matrix = np.asarray(adjacency, dtype=np.float64)
-    scale: Floats = 1.0 / np.sqrt(matrix.sum(axis=1))
-    return np.asarray(scale[:, None] * matrix * scale[None, :])
-
-
-def reference_code_reweight(binary: ArrayLike, p: float) -> Floats:
-    """A of the published ML-GCN code, ``(C, C)`` float64: p/(1-p) times B over its COLUMN sums, plus the identity.
-
-    At p = 0.2 the factor is the code's 0.25. A column without an edge stays zero off the diagonal.
-    """
-    edges = _without_diagonal(binary)
-    return p / (1.0 - p) * _divide(edges, edges.sum(axis=0, keepdims=True)) + np.eye(len(edges))
-
-
-def reference_code_normalize(adjacency: ArrayLike) -> Floats:
-    """D Aᵀ D with D = (row sums of A)^-1/2, as the published code propagates, ``(C, C)`` float64."""
-    return normalize(adjacency).T.copy()  # (D A D)ᵀ = D Aᵀ D, D being diagonal
-
-
-def reference_code_adjacency(conditional: ArrayLike, tau: float, p: float) -> Floats:
-    """The matrix that the published code multiplies node features by, from P: ``(C, C)`` float64."""
-    return reference_code_normalize(reference_code_reweight(binarize(conditional, tau), p))
-
-
-def equation_adjacency(conditional: ArrayLike, tau: float, p: float) -> Floats:
-    """The matrix of the paper's equations, from P: ``(C, C)`` float64."""
-    return normalize(reweight(binarize(conditional, tau), p))
-
-
 def label_graph(matrix: ArrayLike, labels: Sequence[str], settings: GraphSettings) -> LabelGraph:
     """All matrices of the label graph from the ``(images, C)`` bool label matrix of the TRAIN images.
 
-    Raises ModelingError that names a label without a train image.
+    Raises ModelingError that names a label without a train image, or while ``settings.tau`` is still to be chosen.
     """
     both, images = cooccurrence(matrix)
-    conditional = conditional_probability(both, images, labels)
-    binary = binarize(conditional, settings.tau)
-    if settings.form == "equation":
-        reweighted = reweight(binary, settings.p)
-        normalized = normalize(reweighted)
-    elif settings.form == "reference_code":
-        reweighted = reference_code_reweight(binary, settings.p)
-        normalized = reference_code_normalize(reweighted)
-    else:
-        reweighted = np.eye(len(images))
-        normalized = np.eye(len(images))
-    return LabelGraph(tuple(labels), images, both, conditional, binary, reweighted, normalized, settings)
+    return graph_from_counts(both, images, labels, settings)
+
+
+def graph_from_counts(both: ArrayLike, images: ArrayLike, labels: Sequence[str], settings: GraphSettings) -> LabelGraph:
+    """All matrices of the label graph from counts, as ML-GCN's authors published them for VOC and COCO.
+
+    ``both`` (C, C) counts the images that carry both labels (published as ``adj``; its diagonal is ignored) and
+    ``images`` (C,) those that carry each label (``nums``), whole numbers as ints or floats. Where the published code
+    divides by a sum plus 1e-6, the division here is exact: entries differ by less than 1e-6.
+
+    Raises ModelingError for counts that do not fit the labels or are no counts, names a label without an image, and
+    while ``settings.tau`` is still to be chosen.
+    """
+    tau = settings.threshold
+    pairs = _counts(both, "both", (len(labels), len(labels)))
+    np.fill_diagonal(pairs, 0)
+    singles = _counts(images, "images", (len(labels),))
+    conditional = conditional_probability(pairs, singles, labels)
+    binary = binarize(conditional, tau)
+    reweighted, normalized = adjacency_of(binary, settings)
+    return LabelGraph(tuple(labels), singles, pairs, conditional, binary, reweighted, normalized, settings)
 
 
 def correlation_table(data_set: pd.DataFrame | pa.Table, labels: Sequence[str], settings: GraphSettings) -> pa.Table:
     """The label graph of a data set's train rows as a CORRELATION_MATRIX table, one row a cell; other rows are ignored.
 
-    Raises ModelingError that names a label without a train image.
+    Raises ModelingError that names a label without a train image, or while ``settings.tau`` is still to be chosen.
     """
+    return graph_table(label_graph(train_labels(data_set, labels), labels, settings))
+
+
+def train_labels(data_set: pd.DataFrame | pa.Table, labels: Sequence[str]) -> NDArray[np.bool_]:
+    """Which TRAIN image of a data set carries which label: ``(train images, C)`` bool; other rows are ignored."""
     rows = as_frame(data_set)
     rows = rows[rows["split"] == "train"]
-    return graph_table(label_graph(label_matrix(rows["main"], rows["subs"], labels), labels, settings))
+    return label_matrix(rows["main"], rows["subs"], labels)
 
 
 def graph_table(graph: LabelGraph) -> pa.Table:
@@ -179,7 +157,7 @@ def graph_table(graph: LabelGraph) -> pa.Table:
         "normalized": graph.normalized.ravel(),
         "row_isolated": isolated[row],
         "form": [graph.settings.form] * size**2,
-        "tau": [graph.settings.tau] * size**2,
+        "tau": [graph.settings.threshold] * size**2,
         "p": [graph.settings.p] * size**2,
     }
     return pa.table([pa.array(columns[field.name], field.type) for field in CORRELATION_MATRIX], CORRELATION_MATRIX)
@@ -233,20 +211,40 @@ def graph_health(graph: LabelGraph | pd.DataFrame | pa.Table) -> GraphHealth:
     )
 
 
+def graph_problems(graph: LabelGraph) -> list[str]:
+    """What a person should know before trusting the graph, a sentence each: no edge at all, or only a star.
+
+    Where the graph is left out on purpose (``identity``) or changes in training (``learned``) there is none.
+    """
+    health = graph_health(graph)
+    at = f"at tau {graph.settings.threshold:g}"
+    if graph.settings.form in ("identity", "learned"):
+        return []
+    if not health["edges"]:
+        return [f"no edge {at}, so the graph does nothing; tau_sweep shows what lower thresholds leave"]
+    if health["star_share"] == 1 and health["edges"] > 1:
+        dominant = health["dominant"]
+        return [f"every edge {at} points at {dominant}, a star; tau_sweep shows what lower thresholds leave"]
+    return []
+
+
 def tau_sweep(conditional: ArrayLike, images: ArrayLike, taus: Sequence[float] = TAUS) -> pd.DataFrame:
     """What each tau would leave of the graph, from P ``(C, C)`` and N ``(C,)``.
 
     Columns: tau, edges, isolated (labels without a neighbour), star_share (of the edges, those that point at the label
-    with most images; 0 where there is no edge).
+    with most images; 0 where there is no edge), graph (1, 2, ...; thresholds with the same number give the same edges).
     """
     dominant = int(np.asarray(images).argmax())
     rows = []
+    graphs: dict[bytes, int] = {}
     for tau in taus:
         binary = binarize(conditional, tau)
         edges = int(binary.sum())
         star = int(binary[:, dominant].sum()) / edges if edges else 0.0
-        rows.append({"tau": tau, "edges": edges, "isolated": int((~binary.any(axis=1)).sum()), "star_share": star})
-    return pd.DataFrame(rows, columns=["tau", "edges", "isolated", "star_share"])
+        isolated = int((~binary.any(axis=1)).sum())
+        graph = graphs.setdefault(binary.tobytes(), len(graphs) + 1)
+        rows.append({"tau": tau, "edges": edges, "isolated": isolated, "star_share": star, "graph": graph})
+    return pd.DataFrame(rows, columns=["tau", "edges", "isolated", "star_share", "graph"])
 
 
 def graph_hash(graph: LabelGraph | pd.DataFrame | pa.Table) -> str:
@@ -262,11 +260,11 @@ def graph_hash(graph: LabelGraph | pd.DataFrame | pa.Table) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _without_diagonal(binary: ArrayLike) -> Floats:
-    edges = np.array(binary, dtype=np.float64)
-    np.fill_diagonal(edges, 0.0)
-    return edges
-
-
-def _divide(values: Floats, sums: Floats) -> Floats:
-    return np.divide(values, sums, out=np.zeros_like(values), where=sums > 0)
+def _counts(values: ArrayLike, name: str, shape: tuple[int, ...]) -> Ints:
+    """Counts as int64; raises ModelingError for another shape, and for what is no whole number of at least 0."""
+    given = np.asarray(values, dtype=np.float64)
+    if given.shape != shape:
+        raise ModelingError(f"counts {name!r} have the shape {given.shape}, but {shape[0]} labels need {shape}")
+    if not np.isfinite(given).all() or (given < 0).any() or (given != np.rint(given)).any():
+        raise ModelingError(f"counts {name!r} must be whole numbers of at least 0")
+    return np.array(given, dtype=np.int64)

@@ -1,13 +1,25 @@
-"""Where to compute, and how to make the same inputs give the same bytes there."""
+"""Where to compute, how exactly, and how to make the same inputs give the same bytes there."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 from modeling.errors import ModelingError
+from modeling.training_settings import TrainingSettings
+
+# What errors say that have no type of their own: torch's CPU allocator, oneDNN and C++, CUDA's libraries.
+NO_MEMORY = (
+    "can't allocate memory",
+    "could not create a memory object",
+    "could not create a primitive",
+    "bad_alloc",
+    "CUDA out of memory",
+    "ALLOC_FAILED",
+)
 
 
 def choose_device(name: str) -> torch.device:
@@ -23,6 +35,51 @@ def choose_device(name: str) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ModelingError(f"training.device: there is no {name} on this machine; use auto or cpu")
     return device
+
+
+def check_devices(device: torch.device, training: TrainingSettings, validation_images: int) -> None:
+    """Raise ModelingError when a training can't be shared by ``training.devices`` devices of the kind of ``device``."""
+    count = training.devices
+    if count == 1:
+        return
+    if ":" in training.device:
+        raise ModelingError(f"training.device {training.device!r} is one device, training.devices {count}: give cuda")
+    if device.type == "cuda" and count > torch.cuda.device_count():
+        raise ModelingError(f"training.devices is {count}, but there are {torch.cuda.device_count()} GPUs: lower it")
+    if count > validation_images:
+        raise ModelingError(f"training.devices is {count}, with {validation_images} validation images: lower it")
+
+
+def trainer_precision(training: TrainingSettings, device: torch.device) -> Literal["32-true", "bf16-mixed"]:
+    """Return Lightning's name of the precision that the settings ask for on a device."""
+    if training.precision == "auto":
+        has_it = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        return "bf16-mixed" if has_it else "32-true"
+    return "bf16-mixed" if training.precision == "bf16" else "32-true"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error means that the memory of the machine or the GPU was not enough."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in NO_MEMORY)
+
+
+@contextmanager
+def memory_named(training: TrainingSettings) -> Iterator[None]:
+    """Turn any kind of "out of memory" inside the block into a ModelingError that says what to lower."""
+    try:
+        yield
+    except (MemoryError, OSError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        height, width = training.image_size
+        raise ModelingError(
+            f"training ran out of memory: lower training.batch_size (now {training.batch_size}) "
+            f"or training.image_size (now {height} x {width})"
+        ) from error
 
 
 def usable_threads() -> int:

@@ -10,13 +10,12 @@ from modeling import torchvision_guard  # noqa: F401  (before torch)
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import torch
 
 from modeling.architectures import display_title
 from modeling.devices import choose_device, reproducible
 from modeling.images import Pixels, cached_images
-from modeling.networks.backbones import POOLINGS
-from modeling.networks.style_network import StyleNetwork, build_network
+from modeling.networks.style_network import build_network
+from modeling.pooled_features import POOLED, Features, pooled_features
 from modeling.training_settings import BackboneSettings, TrainingSettings
 
 BATCH = 64  # pictures at a time
@@ -24,7 +23,7 @@ BANDS = 4  # of equal height, from top to bottom
 SHADES = 4  # of red, green and blue each
 
 Progress = Callable[[int, int], None]
-Features = npt.NDArray[np.float32]
+_Describe = Callable[[list[str], TrainingSettings, Callable[[str], Path], Path, Progress | None], Features]
 
 
 @dataclass(frozen=True)
@@ -45,31 +44,26 @@ def label_free_features(
 ) -> LabelFreeFeatures:
     """Describe every image of a DATA_SET by numbers that depend on its pixels only.
 
-    A backbone with pretrained weights gives its pooled last feature map, the mean over the picture and its mirror
-    image, before any training here. Random weights say less about pictures than their colours do, so without
-    pretrained weights the features are ``color_layout``. Resized pictures are shared with the trainings through
-    ``cache_dir``; ``progress`` is told (images done, of how many). Raises ModelingError for a picture that can't be
-    read or weights that do not fit.
+    A backbone with pretrained weights gives its last feature map, averaged over the picture and its mirror image,
+    before any training here. Random weights say less about pictures than their colours do, so without pretrained
+    weights the features are ``color_layout``. Resized pictures are shared with the trainings through ``cache_dir``;
+    ``progress`` is told (images done, of how many). Raises ModelingError for a picture that can't be read or weights
+    that do not fit.
     """
-    describe: Callable[[Pixels], Features] = color_layout
+    describe: _Describe = _colors
     source = "colours of the picture"
-    device = choose_device(training.device)
-    values: Features | None = None
+    if backbone.weights != "none":
+        describe, source = _averages(backbone), f"{display_title('backbone', backbone.name)} before training"
+    ids = data_set["file_id"].to_numpy(dtype=object)
+    values = np.zeros((0, 1), dtype=np.float32)
     done = 0
-    with reproducible(training.seed, training.threads, device):
-        if backbone.weights != "none":
-            network = build_network("linear_probe", backbone, training, [""]).network.to(device).eval()
-            describe, source = _pooled(network, device), f"{display_title('backbone', backbone.name)} before training"
-        for rows, pictures in _pictures(data_set, training, image_path, cache_dir):
-            for start in range(0, len(rows), BATCH):
-                part = describe(np.asarray(pictures[start : start + BATCH]))
-                if values is None:
-                    values = np.zeros((len(data_set), part.shape[1]), dtype=np.float32)
-                values[rows[start : start + BATCH]] = part
-                done += len(part)
-                if progress is not None:
-                    progress(done, len(data_set))
-    return LabelFreeFeatures(np.zeros((0, 1), dtype=np.float32) if values is None else values, source)
+    for rows in _parts(data_set):
+        part = describe(ids[rows].tolist(), training, image_path, cache_dir, _shifted(progress, done, len(ids)))
+        if not len(values):
+            values = np.zeros((len(ids), part.shape[1]), dtype=np.float32)
+        values[rows] = part
+        done += len(rows)
+    return LabelFreeFeatures(values, source)
 
 
 def color_layout(pictures: Pixels) -> Features:
@@ -87,31 +81,50 @@ def color_layout(pictures: Pixels) -> Features:
     return shares
 
 
-def _pooled(network: StyleNetwork, device: torch.device) -> Callable[[Pixels], Features]:
-    """Pictures (B, H, W, 3) uint8 to the frozen blocks' averaged feature map (B, D)."""
+def _colors(
+    file_ids: list[str],
+    training: TrainingSettings,
+    image_path: Callable[[str], Path],
+    cache_dir: Path,
+    progress: Progress | None,
+) -> Features:
+    """``color_layout`` of pictures, (N, 256)."""
+    pictures = cached_images(file_ids, image_path, training.image_size, training.resize, cache_dir / "images")
+    parts = []
+    for start in range(0, len(pictures), BATCH):
+        parts.append(color_layout(np.asarray(pictures[start : start + BATCH])))
+        if progress is not None:
+            progress(min(start + BATCH, len(pictures)), len(pictures))
+    return np.concatenate(parts)
 
-    @torch.inference_mode()
-    def describe(pictures: Pixels) -> Features:
-        images = torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).to(device)
-        sides = [POOLINGS["average"](network.frozen(side)) for side in (images, images.flip(-1))]
-        values: Features = torch.stack(sides).mean(dim=0).float().cpu().numpy()
-        return values
+
+def _averages(backbone: BackboneSettings) -> _Describe:
+    """Pictures to the backbone's average pooled features, the mean of picture and mirror image: (N, D)."""
+
+    def describe(
+        file_ids: list[str],
+        training: TrainingSettings,
+        image_path: Callable[[str], Path],
+        cache_dir: Path,
+        progress: Progress | None,
+    ) -> Features:
+        device = choose_device(training.device)
+        with reproducible(training.seed, training.threads, device):
+            network = build_network("linear_probe", backbone, training, [""]).network
+            features = pooled_features(network, file_ids, image_path, training, cache_dir, device, progress)
+        average: Features = features[:, :, POOLED.index("average")].mean(axis=1)
+        return average
 
     return describe
 
 
-def _pictures(
-    data_set: pd.DataFrame, training: TrainingSettings, image_path: Callable[[str], Path], cache_dir: Path
-) -> list[tuple[npt.NDArray[np.int64], Pixels]]:
-    """Row numbers with their pictures: first those that trainings keep in one file, then the test images."""
+def _parts(data_set: pd.DataFrame) -> list[npt.NDArray[np.int64]]:
+    """Row numbers sorted by image: first those of images that trainings keep in one file, then of the test images."""
     order = np.argsort(data_set["image_id"].to_numpy(dtype=str), kind="stable")
     is_test = (data_set["split"] == "test").to_numpy()[order]
-    parts = [rows for rows in (order[~is_test], order[is_test]) if len(rows)]
-    ids = data_set["file_id"].to_numpy(dtype=object)
-    return [
-        (
-            rows,
-            cached_images(ids[rows].tolist(), image_path, training.image_size, training.resize, cache_dir / "images"),
-        )
-        for rows in parts
-    ]
+    return [rows for rows in (order[~is_test], order[is_test]) if len(rows)]
+
+
+def _shifted(progress: Progress | None, before: int, total: int) -> Progress | None:
+    """Progress over some of the images as progress over all of them."""
+    return None if progress is None else lambda done, _: progress(before + done, total)

@@ -1,22 +1,29 @@
 """Pictures for the networks: decoded at reduced scale, resized once, kept in a memory-mapped file."""
 
+import fcntl
 import hashlib
+import math
+import mmap
 import os
-import tempfile
+import shutil
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
+from modeling.devices import usable_threads
 from modeling.errors import ModelingError
 from modeling.training_settings import ResizePolicy
 
 VERSION = "1"  # changes when the same file would give other pixels
 GROUND = (255, 255, 255)  # behind transparent pixels and around padded pictures
+CHUNK = 64  # pictures written at a time
 
 Pixels = npt.NDArray[np.uint8]
 Value = TypeVar("Value", bound=np.generic)
@@ -75,22 +82,34 @@ def cached_images(
 ) -> Pixels:
     """Return the pictures of ``image_ids`` as a read-only memory map (N, height, width, 3) uint8.
 
-    They are decoded once: the file in ``cache_dir`` is named by a hash of the ids, size, resize policy and version of
-    this module, an id standing for unchanging bytes. A crash leaves no half-written file under that name. Raises
-    ModelingError for a picture that can't be read.
+    They are decoded once, by as many threads as the process may use: the file in ``cache_dir`` is named by a hash of
+    the ids, size, resize policy and version of this module, an id standing for unchanging bytes. A crash leaves no
+    half-written file under that name, and no more than 64 pictures and a few for each thread are in memory at a time.
+    ``progress`` is told (pictures done, of how many) while decoding. Raises ModelingError for a picture that can't be
+    read, or when the disk is too small.
     """
     key = content_key("images", VERSION, *map(str, size), resize, *image_ids)
     shape = (len(image_ids), *size, 3)
 
-    def pictures() -> Iterator[Pixels]:
-        def load(image_id: str) -> Pixels:
-            return load_image(image_path(image_id), size, resize)
+    def chunks() -> Iterator[Pixels]:
+        pictures = _in_threads(lambda image_id: load_image(image_path(image_id), size, resize), image_ids)
+        for start in range(0, len(image_ids), CHUNK):
+            yield np.stack([next(pictures) for _ in image_ids[start : start + CHUNK]])
 
-        with ThreadPoolExecutor(max_workers=min(2, os.cpu_count() or 1)) as pool:
-            for start in range(0, len(image_ids), 256):
-                yield np.stack(list(pool.map(load, image_ids[start : start + 256])))
+    return cached_array(cache_dir / f"images-{key}.raw", shape, np.dtype(np.uint8), chunks, progress)
 
-    return cached_array(cache_dir / f"images-{key}.raw", shape, np.dtype(np.uint8), pictures, progress)
+
+def _in_threads(load: Callable[[str], Pixels], image_ids: Sequence[str]) -> Iterator[Pixels]:
+    """Load in threads, in order, a few ahead of what is taken."""
+    threads = usable_threads()
+    waiting: deque[Future[Pixels]] = deque()
+    with ThreadPoolExecutor(threads, "decode") as pool:
+        for image_id in image_ids:
+            waiting.append(pool.submit(load, image_id))
+            if len(waiting) > 4 * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def content_key(*parts: str) -> str:
@@ -99,6 +118,38 @@ def content_key(*parts: str) -> str:
     for part in parts:
         digest.update(f"{len(part)}:{part}".encode())
     return digest.hexdigest()[:24]
+
+
+@dataclass(frozen=True)
+class ArrayFile:
+    """Where a memory-mapped array is; small to pickle, unlike the map, which would be pickled by value."""
+
+    path: str
+    shape: tuple[int, ...]
+    dtype: str
+
+    def open(self) -> npt.NDArray[Any]:
+        """Return the array as a read-only memory map."""
+        return np.memmap(self.path, dtype=self.dtype, mode="r", shape=self.shape)
+
+
+@dataclass(frozen=True)
+class ArrayValue:
+    """An array that is in memory only, and has to be pickled by value."""
+
+    array: npt.NDArray[Any]
+
+    def open(self) -> npt.NDArray[Any]:
+        """Return the array."""
+        return self.array
+
+
+def reference_of(array: npt.NDArray[Any]) -> ArrayFile | ArrayValue:
+    """Return the smallest thing to send to another process for it to ``open()`` the array."""
+    base: object = array.base  # of a part of a memory map it is the map, of the map itself the bytes of the file
+    if isinstance(array, np.memmap) and isinstance(base, mmap.mmap) and array.offset == 0 and array.filename:
+        return ArrayFile(os.fspath(array.filename), array.shape, array.dtype.str)
+    return ArrayValue(np.asarray(array))
 
 
 def cached_array(
@@ -110,37 +161,55 @@ def cached_array(
 ) -> npt.NDArray[Value]:
     """Return the bytes in ``path`` as a read-only memory map; if there are none, write them from batches along axis 0.
 
-    The batches go to a temporary file of the same folder, which takes the name at the end only.
+    The batches go to ``<path>.part``, which takes the name at the end only. Where two processes want the same file, one
+    makes it and the other waits; what a killed process left is written over. ``progress`` is told (rows done, of how
+    many). Raises ModelingError when the disk has too little room.
     """
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".raw")
-        os.close(handle)
-        try:
-            _write(Path(name), shape, dtype, batches(), progress)
-            Path(name).replace(path)
-        finally:
-            Path(name).unlink(missing_ok=True)
+    part = path.with_name(f"{path.name}.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while not path.exists():
+        with part.open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if not _is_still(file, part):
+                continue  # another process was faster, or failed: look again
+            try:
+                _check_room(path.parent, math.prod(shape) * dtype.itemsize)
+                _write(file, shape, dtype, batches(), progress)
+                part.replace(path)
+            finally:
+                part.unlink(missing_ok=True)
     return np.memmap(path, dtype=dtype, mode="r", shape=shape)
 
 
+def _is_still(file: IO[bytes], path: Path) -> bool:
+    """Is the open file the one that has this name now?"""
+    return path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat())
+
+
+def _check_room(folder: Path, size: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise ModelingError(
+            f"the cache in {folder} needs {size / 1e9:.1f} GB more and the disk has {free / 1e9:.1f} GB: make room, or "
+            "lower training.image_size or training.views"
+        )
+
+
 def _write(
-    path: Path,
+    file: IO[bytes],
     shape: tuple[int, ...],
     dtype: np.dtype[Value],
     batches: Iterable[npt.NDArray[Value]],
     progress: Progress | None,
 ) -> None:
+    file.truncate(0)
     done = 0
-    with path.open("wb") as file:
-        for batch in batches:
-            file.write(np.ascontiguousarray(batch, dtype=dtype).tobytes())
-            done += len(batch)
-            if progress is not None:
-                progress(done, shape[0])
-        if done != shape[0]:
-            raise ModelingError(
-                f"{done} of {shape[0]} rows written to {path.name}: delete the cache folder and start again"
-            )
-        file.flush()
-        os.fsync(file.fileno())
+    for batch in batches:
+        file.write(np.ascontiguousarray(batch, dtype=dtype).data)
+        done += len(batch)
+        if progress is not None:
+            progress(done, shape[0])
+    if done != shape[0]:
+        raise ModelingError(f"{done} of {shape[0]} rows written to {file.name}: start again")
+    file.flush()
+    os.fsync(file.fileno())

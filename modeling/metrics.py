@@ -1,4 +1,4 @@
-"""Top-k recalls and average precision, on arrays.
+"""Top-k recalls, average precision and F1, on arrays.
 
 Scores are ``(N, C)`` floats, targets ``(N, C)`` booleans: image by label, both in the label order of the label set. For
 an image, R is the set of its labels (main and sub) and T_k the k labels with the highest scores, ties broken by label
@@ -18,6 +18,8 @@ Ints = NDArray[np.int64]
 
 RECALLS = ("any@1", "all@2", "any@2", "all@3", "any@3")
 """The five recalls whose mean ranks models, in the order of the published tables."""
+
+MEAN_OF_FIVE = "mean5"
 
 
 def checked(scores: ArrayLike, targets: ArrayLike) -> tuple[Floats, Bools]:
@@ -123,24 +125,29 @@ def average_precision(scores: ArrayLike, targets: ArrayLike) -> Floats:
     result does not depend on the order of the images.
     """
     values, truth = checked(scores, targets)
-    weights = np.ones((1, len(values)))
+    weights = np.ones((len(values), 1))
     return np.array([weighted_average_precision(values[:, c], truth[:, c], weights)[0] for c in range(values.shape[1])])
 
 
 def weighted_average_precision(scores: Floats, positive: Bools, weights: Floats) -> Floats:
     """Average precision of one label under many weightings of the images, as bootstrap resamples need it.
 
-    Takes scores ``(N,)``, positives ``(N,)``, weights ``(B, N)``; returns ``(B,)``, NaN where no positive has weight.
+    Takes scores ``(N,)``, positives ``(N,)``, weights ``(N, B)``; returns ``(B,)``, NaN where no positive has weight.
     """
+    result = np.full(weights.shape[1], np.nan)
+    if not positive.any():
+        return result
     order = np.argsort(-scores, kind="stable")
+    hit = positive[order]
     ends = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)  # last image of each threshold
-    found = np.cumsum(weights[:, order] * positive[order], axis=1)[:, ends]
-    seen = np.cumsum(weights[:, order], axis=1)[:, ends]
+    hits_above = np.cumsum(hit)[ends]
+    rising = np.diff(hits_above, prepend=0) > 0  # recall steps nowhere else
+    ends, hits_above = ends[rising], hits_above[rising]
+    steps = np.add.reduceat(weights[order[hit]], np.append(0, hits_above[:-1]), axis=0)
+    seen = np.cumsum(np.add.reduceat(weights[order[: ends[-1] + 1]], np.append(0, ends[:-1] + 1), axis=0), axis=0)
+    found = np.cumsum(steps, axis=0)
     precision = np.divide(found, seen, out=np.zeros_like(found), where=seen > 0)
-    steps = np.diff(found, axis=1, prepend=0.0)
-    total = found[:, -1]
-    result = np.full(len(weights), np.nan)
-    np.divide((precision * steps).sum(axis=1), total, out=result, where=total > 0)
+    np.divide((precision * steps).sum(axis=0), found[-1], out=result, where=found[-1] > 0)
     return result
 
 
@@ -149,3 +156,37 @@ def mean_average_precision(scores: ArrayLike, targets: ArrayLike) -> float:
     defined = average_precision(scores, targets)
     defined = defined[~np.isnan(defined)]
     return float(defined.mean()) if defined.size else float("nan")
+
+
+def f1_scores(predicted: ArrayLike, targets: ArrayLike) -> tuple[float, float]:
+    """CF1 and OF1 of predicted label sets, each 0 to 1 (ML-GCN, Chen et al., CVPR 2019, section 4.1).
+
+    Takes two ``(N, C)`` boolean matrices. Raises ModelingError as ``checked`` does. See ``f1_of_counts``.
+    """
+    chosen, truth = checked(predicted, targets)
+    right, carried = (chosen * truth).sum(axis=0), truth.sum(axis=0)
+    class_f1, overall_f1 = f1_of_counts(right, chosen.sum(axis=0), carried)
+    return float(class_f1), float(overall_f1)
+
+
+def f1_of_counts(right: ArrayLike, predicted: ArrayLike, carried: ArrayLike) -> tuple[Floats, Floats]:
+    """CF1 and OF1 from each label's images: ``(..., C)`` counts, and ``(...,)`` values.
+
+    Of a label, N^c images are predicted rightly, N^p are predicted and N^g carry it. OP = sum N^c / sum N^p,
+    OR = sum N^c / sum N^g, CP and CR are the means over the labels of N^c / N^p and N^c / N^g, and CF1 and OF1 are
+    the harmonic means of each pair. A label that is never predicted has found nothing: it counts in CP as 0. A label
+    without images has no recall: it is left out of CP and CR (NaN when no label has images), not counted as 0.
+    """
+    correct, chosen, truth = (np.asarray(counts, dtype=np.float64) for counts in (right, predicted, carried))
+    known = truth > 0
+    found = np.divide(correct, truth, out=np.zeros_like(correct), where=known)
+    sure = np.divide(correct, chosen, out=np.zeros_like(correct), where=known & (chosen > 0))
+    recall, precision = (_ratio(values.sum(axis=-1), known.sum(axis=-1)) for values in (found, sure))
+    class_f1 = _ratio(2 * precision * recall, precision + recall, empty=0.0)
+    overall_f1 = _ratio(2 * correct.sum(axis=-1), chosen.sum(axis=-1) + truth.sum(axis=-1))
+    return np.where(known.any(axis=-1), class_f1, np.nan), overall_f1
+
+
+def _ratio(above: Floats, below: ArrayLike, empty: float = float("nan")) -> Floats:
+    whole = np.asarray(below, dtype=np.float64)
+    return np.asarray(np.divide(above, whole, out=np.full(np.shape(above), empty), where=whole > 0))

@@ -77,6 +77,21 @@ def suspicious_gallery(rows: pd.DataFrame, image_bytes: Callable[[str], bytes | 
     return picture_grid(pictures, size=(170, 190))
 
 
+def error_gallery(errors: pd.DataFrame, image_bytes: Callable[[str], bytes | None]) -> bytes:
+    """Pictures on which a model is most confidently wrong, as ``modeling.slices.worst_errors`` lists them.
+
+    ``image_bytes`` gives the bytes of an ``image_id``; a picture that it has not (None) leaves its place empty.
+    """
+    pictures: list[tuple[Picture, str]] = []
+    for row in errors.to_dict("records"):
+        caption = (
+            f"true: {' + '.join([row['main'], *row['subs']])}\n"
+            f"{row['wrong_label']} {row['wrong_probability']:.0%}, {row['true_label']} {row['true_probability']:.0%}"
+        )
+        pictures.append((image_bytes(row["image_id"]) or Image.new("RGB", (1, 1), GROUND), caption))
+    return picture_grid(pictures, size=(170, 190))
+
+
 def _grid(cells: Sequence[tuple[list[Picture], str]], columns: int, size: tuple[int, int]) -> bytes:
     per_cell = len(cells[0][0])
     width = per_cell * size[0] + (per_cell - 1) * 2

@@ -33,8 +33,8 @@ def retrained_scores(
 
     Of any architecture but ``ml_gcn``. Only labels that are judged as main label take part; images with another main
     label have no scores. The probability of a main label is the label's share of the sum of the image's
-    probabilities. Everything written goes to a temporary folder in ``cache_dir``. ``progress`` is told (epochs done, of
-    at most). Raises ModelingError as training does.
+    probabilities. Everything written goes to a temporary folder in ``cache_dir``. ``progress`` is told (batches done,
+    of about). Raises ModelingError as training does.
     """
     judged, _ = judged_labels(data_set, labels)
     taught = [label for label, enough in zip(labels, judged, strict=True) if enough]
@@ -51,7 +51,7 @@ def retrained_scores(
     for fold in range(count):
         with tempfile.TemporaryDirectory(dir=_made(cache_dir), prefix="fold-") as name:
             folder, held_out = Path(name), fold_of == fold
-            told = _shifted(progress, fold * training.epochs, count * training.epochs)
+            told = _part(progress, fold, count)
             split = _with_splits(rows, held_out)
             train(
                 split,
@@ -87,6 +87,6 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-def _shifted(progress: Progress | None, before: int, total: int) -> Progress | None:
-    """Progress of one training as a part of all of them."""
-    return None if progress is None else lambda done, _: progress(before + done, total)
+def _part(progress: Progress | None, place: int, count: int) -> Progress | None:
+    """Progress of one training as a part of all of them, which are of about one size."""
+    return None if progress is None else lambda done, total: progress(place * total + done, count * total)

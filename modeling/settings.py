@@ -2,12 +2,15 @@
 
 import math
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from modeling.errors import ModelingError
+from modeling.training_settings import LossName, Pooling
+
 Membership = Literal["all", "main"]
-GraphForm = Literal["equation", "reference_code", "identity"]
+GraphForm = Literal["equation", "reference_code", "identity", "learned"]
 
 
 class _Settings(BaseModel):
@@ -46,10 +49,47 @@ class GraphSettings(_Settings):
 
     form: GraphForm = Field(
         default="equation",
-        description="equation: as the paper; reference_code: as its published code; identity: no graph",
+        description="equation: as the paper; reference_code: as its published code; identity: no graph; learned: "
+        "starts as equation and is trained with the network",
     )
-    tau: float = Field(default=0.4, gt=0, le=1, description="least conditional probability that makes an edge, 0 to 1")
+    tau: Annotated[float, Field(gt=0, le=1)] | Literal["validation"] = Field(
+        default="validation",
+        description="least conditional probability that makes an edge, 0 to 1; validation: the one of a sweep whose "
+        "graph scores best on the validation split",
+    )
     p: float = Field(default=0.2, gt=0, lt=1, description="weight that a label's neighbours share, 0 to 1")
+
+    @property
+    def threshold(self) -> float:
+        """The number that ``tau`` is. Raises ModelingError while it is still to be chosen."""
+        if isinstance(self.tau, str):
+            raise ModelingError("graph.tau is still to be chosen on the validation split: materialize tau_sweep first")
+        return self.tau
+
+
+class SweepSettings(_Settings):
+    """The sweep over tau: label branches trained on features of the frozen backbone, scored on the validation split."""
+
+    repeats: int = Field(default=3, ge=1, le=20, description="trainings of each graph, with different seeds")
+    epochs: int = Field(default=30, ge=1, description="passes over the train split's features")
+
+
+class AblationSettings(_Settings):
+    """Which forms of the model the ablation compares, and how much it may cost."""
+
+    forms: tuple[GraphForm, ...] = Field(
+        default=("identity", "equation", "reference_code", "learned"), min_length=1, description="forms of the adjacency"
+    )
+    taus: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
+        default=(0.1, 0.2, 0.4), min_length=1, description="thresholds; those that give the same graph are one"
+    )
+    poolings: tuple[Pooling, ...] = Field(default=("max", "average"), min_length=1, description="global poolings")
+    losses: tuple[LossName, ...] = Field(
+        default=("bce", "focal", "asymmetric", "class_balanced"), min_length=1, description="losses"
+    )
+    epochs: int = Field(default=20, ge=1, description="passes over the train split's features")
+    repeats: int = Field(default=2, ge=1, le=20, description="trainings of each form, with different seeds")
+    run: bool = Field(default=False, description="make it a part of `stylegraph run`")
 
 
 class SplitSettings(_Settings):

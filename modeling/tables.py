@@ -63,8 +63,53 @@ CORRELATION_MATRIX = pa.schema(
     ]
 )
 
+TAU_SWEEP = pa.schema(
+    [
+        pa.field("tau", pa.float64(), nullable=False),
+        pa.field("edges", pa.int64(), nullable=False),
+        pa.field("isolated", pa.int64(), nullable=False),  # labels without a neighbour
+        pa.field("star_share", pa.float64(), nullable=False),  # of the edges, those to the label with most images
+        pa.field("graph", pa.int32(), nullable=False),  # thresholds with the same number give the same edges
+        pa.field("validation_score", pa.float64(), nullable=False),  # mean of the five recalls, mean over the seeds
+        pa.field("spread", pa.float64()),  # standard deviation between the seeds; null with one
+        pa.field("seeds", pa.int32(), nullable=False),
+        pa.field("best", pa.bool_(), nullable=False),  # the best on the validation split; the nearest to 0.4 of equals
+        pa.field("chosen", pa.bool_(), nullable=False),  # what the label graph is made with
+        pa.field("scored_on", pa.string(), nullable=False),  # which features the label branches were trained on
+    ]
+)
+
+ABLATION = pa.schema(
+    [
+        pa.field("form", pa.string(), nullable=False),  # of the adjacency
+        pa.field("tau", pa.float64()),  # null for identity, which has none
+        pa.field("pooling", pa.string(), nullable=False),
+        pa.field("loss", pa.string(), nullable=False),
+        pa.field("edges", pa.int64(), nullable=False),
+        pa.field("validation_score", pa.float64(), nullable=False),  # mean of the five recalls, mean over the seeds
+        pa.field("spread", pa.float64()),  # standard deviation between the seeds; null with one
+        pa.field("seeds", pa.int32(), nullable=False),
+        pa.field("seconds", pa.float64(), nullable=False),  # of all its trainings
+        pa.field("rank", pa.int32(), nullable=False),  # 1 is the best
+        pa.field("scored_on", pa.string(), nullable=False),  # which features the heads were trained on
+    ]
+)
+
+SEED_RUNS = pa.schema(
+    [
+        pa.field("seed", pa.int64(), nullable=False),
+        pa.field("epochs", pa.int32(), nullable=False),  # trained
+        pa.field("best_epoch", pa.int32(), nullable=False),
+        pa.field("validation_score", pa.float64(), nullable=False),  # mean of the five recalls at the best epoch
+        pa.field("validation_loss", pa.float64(), nullable=False),
+        pa.field("temperature", pa.float64(), nullable=False),  # that logits are divided by
+        pa.field("kept", pa.bool_(), nullable=False),  # the model that predicts: the best on the validation split
+    ]
+)
+
 TRAINING_CURVES = pa.schema(
     [
+        pa.field("seed", pa.int64(), nullable=False),
         pa.field("epoch", pa.int32(), nullable=False),  # 1, 2, ...
         pa.field("train_loss", pa.float64(), nullable=False),
         pa.field("validation_loss", pa.float64(), nullable=False),
@@ -77,25 +122,54 @@ TRAINING_CURVES = pa.schema(
 
 SCORES = pa.schema(
     [
+        pa.field("seed", pa.int64(), nullable=False),  # of the model; each image stands once for each seed
         pa.field("image_id", pa.string(), nullable=False),
         pa.field("split", pa.string(), nullable=False),  # validation, test
         pa.field("group_id", pa.string(), nullable=False),
         pa.field("main", pa.string(), nullable=False),
         pa.field("subs", pa.list_(pa.string()), nullable=False),
         pa.field("labels", pa.list_(pa.string()), nullable=False),  # label order of the scores
-        pa.field("scores", pa.list_(pa.float32()), nullable=False),  # probabilities, sigmoid of the logits
+        pa.field("scores", pa.list_(pa.float32()), nullable=False),  # calibrated probabilities
+        pa.field("logits", pa.list_(pa.float32()), nullable=False),  # before calibration
     ]
 )
 
 EVALUATION = pa.schema(
     [
         pa.field("split", pa.string(), nullable=False),  # validation, test
-        pa.field("metric", pa.string(), nullable=False),  # any@1 ... all@3, mean5, map, ap, all@2 (with label)
+        pa.field("metric", pa.string(), nullable=False),  # any@1 ... all@3, mean5, map, ap, all@2 (with label), cf1, ...
         pa.field("label", pa.string()),  # null: over all images
-        pa.field("value", pa.float64()),  # 0 to 1; null where undefined
+        pa.field("value", pa.float64()),  # 0 to 1, mean over the seeds; null where undefined
         pa.field("low", pa.float64()),  # 95% bootstrap interval over groups
         pa.field("high", pa.float64()),
+        pa.field("spread", pa.float64()),  # standard deviation between the seeds; null with one
+        pa.field("seeds", pa.int32(), nullable=False),
         pa.field("images", pa.int64(), nullable=False),  # support
+    ]
+)
+
+SLICES = pa.schema(
+    [
+        pa.field("split", pa.string(), nullable=False),  # validation, test
+        pa.field("dimension", pa.string(), nullable=False),  # window, source, labels, main_only, blind
+        pa.field("slice", pa.string(), nullable=False),  # the dimension's value, as text
+        pa.field("metric", pa.string(), nullable=False),  # the five recalls and mean5
+        pa.field("value", pa.float64(), nullable=False),  # 0 to 1, mean over the seeds
+        pa.field("low", pa.float64()),  # 95% bootstrap interval over groups
+        pa.field("high", pa.float64()),
+        pa.field("images", pa.int64(), nullable=False),
+    ]
+)
+
+RELIABILITY = pa.schema(
+    [
+        pa.field("split", pa.string(), nullable=False),  # validation (where the temperature was fitted), test
+        pa.field("calibrated", pa.bool_(), nullable=False),  # before or after temperature scaling
+        pa.field("low", pa.float64(), nullable=False),  # of the bin of probabilities
+        pa.field("high", pa.float64(), nullable=False),
+        pa.field("answers", pa.int64(), nullable=False),  # image-label pairs in the bin, over the seeds
+        pa.field("probability", pa.float64()),  # their mean probability; null in an empty bin
+        pa.field("share", pa.float64()),  # of them, those whose image carries the label
     ]
 )
 

@@ -1,47 +1,57 @@
 """From a data set to a trained model on disk."""
 
-import logging
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modeling import torchvision_guard  # noqa: F401  (lightning imports torchvision)
+from modeling import torchvision_guard  # noqa: F401  (before torch)
 
 # isort: split
-import lightning
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import torch
 
-from modeling.activations import cached_activations
-from modeling.batches import ImageRows
-from modeling.classifier import MultiLabelClassifier
-from modeling.devices import choose_device, reproducible
+from modeling import checkpoints
+from modeling.calibration import calibrated, f1_thresholds, fit_temperature
+from modeling.card_files import FORMAT, read_card
+from modeling.checkpoints import CheckpointFile, TrainingState
+from modeling.classifier import Progress
+from modeling.devices import check_devices, choose_device, memory_named, reproducible, usable_threads
 from modeling.errors import ModelingError
-from modeling.images import VERSION, cached_images, content_key
-from modeling.label_sets import data_set_version, label_matrix
-from modeling.model_files import FORMAT, package_versions, save_model
-from modeling.networks.style_network import BuiltNetwork, StyleNetwork, build_network, find_architecture
+from modeling.fitting import Job, NetworkPlan, fit
+from modeling.images import VERSION, content_key
+from modeling.label_sets import data_set_version
+from modeling.model_files import package_versions, save_model
+from modeling.networks.backbones import trained_blocks
+from modeling.networks.ml_gcn import LabelGraph
+from modeling.networks.style_network import BuiltNetwork, find_architecture
 from modeling.networks.weights import file_sha256
+from modeling.schedule import best_epoch, deepest, is_finished
 from modeling.tables import TRAINING_CURVES
-from modeling.training_settings import BackboneSettings, TrainingSettings
+from modeling.training_rows import LabelledRows, labelled_rows, rows_with_inputs
+from modeling.training_settings import BackboneSettings, Stage, TrainingSettings
 
-Progress = Callable[[int, int], None]
-LIGHTNING_LOGGERS = ("lightning.pytorch", "lightning.fabric")
+
+@dataclass(frozen=True)
+class GraphReference:
+    """Which label graph an adjacency comes from; with the form ``learned`` the adjacency is trained."""
+
+    hash: str
+    form: str
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """What training leaves: the curves (TRAINING_CURVES), the model card, and the path of the weights."""
+    """What training leaves: the curves (TRAINING_CURVES), the model card, and the paths of weights and checkpoint."""
 
     curves: pa.Table
     card: dict[str, Any]
     weights: Path
+    checkpoint: Path
 
 
 def train(
@@ -56,143 +66,145 @@ def train(
     cache_dir: Path,
     out_dir: Path,
     progress: Progress | None = None,
-    graph_hash: str | None = None,
+    graph: GraphReference | None = None,
 ) -> TrainedModel:
-    """Train one architecture on a DATA_SET and save it in ``out_dir``.
+    """Train one architecture on a DATA_SET with the seed ``training.seed`` and save it in ``out_dir``.
 
     ``word_vectors`` (C, d) and ``adjacency`` (C, C) belong to ``labels`` in their order; only ``ml_gcn`` uses them.
     ``image_path`` gives the file of a ``file_id``. Resized pictures, and the activations of frozen blocks, are kept in
     ``cache_dir`` and shared between trainings. The weights kept are those of the best epoch on the validation split.
-    The same inputs and seed give the same bytes on the same machine. ``progress`` is told (epochs done, of at most).
+    The same inputs and seed give the same bytes on the same machine. ``progress`` is told (batches done, of at most).
 
-    Raises ModelingError when a split or a label has no image, or when settings, weights or matrices do not fit.
+    A checkpoint in ``cache_dir / "checkpoints"`` follows the training; a training that was interrupted goes on from its
+    last epoch, to the same result, and one that is finished only writes its files. It stays there: the caller removes
+    it when nothing can go wrong any more.
+
+    Raises ModelingError when a split or a label has no image, when settings, weights or matrices do not fit, when the
+    training diverges, and when memory is not enough.
     """
-    find_architecture(architecture)
-    rows, targets = _rows_and_targets(data_set, labels)
+    form = find_architecture(architecture)
+    training = training.model_copy(update={"repeats": 1})
+    stages = training.stages if form.image_branch == "backbone" and not form.frozen else ()
+    backbone = _unfrozen(backbone, stages)
+    rows = labelled_rows(data_set, labels)
     device = choose_device(training.device)
-    with reproducible(training.seed, training.threads, device) as threads:
-        built = build_network(architecture, backbone, training, labels, word_vectors, adjacency)
-        inputs = _inputs(built.network, rows["file_id"].tolist(), image_path, training, cache_dir, device)
-        splits = {
-            split: ImageRows(inputs, np.flatnonzero(rows["split"] == split), targets[rows["split"] == split])
-            for split in ("train", "validation")
-        }
-        classifier = MultiLabelClassifier(
-            built.network,
-            training,
-            training.image_learning_rate if built.pretrained else training.scratch_learning_rate,
-            splits["train"],
-            splits["validation"],
-            progress,
+    check_devices(device, training, len(rows.places["validation"]))
+    threads = training.threads or usable_threads()
+    learned = graph is not None and graph.form == "learned"
+    plan = NetworkPlan(architecture, backbone, training, tuple(labels), word_vectors, adjacency, learned)
+    with memory_named(training), reproducible(training.seed, threads, device):
+        built = plan.build()
+        for stage in stages:
+            built.network.image_branch.set_trained(trained_blocks(stage.trainable))  # raises where there are fewer
+        built.network.image_branch.set_trained(None)
+        splits = rows_with_inputs(rows, built.network, image_path, training, cache_dir, device)
+        key = _checkpoint_key(plan, rows, device, threads)
+        job = Job(plan, stages, *splits, device, cache_dir / "checkpoints" / f"{key}.safetensors")
+        state = _trained(job, built, progress)
+    card = _card(plan, built, state, rows, data_set, threads, graph)
+    weights = save_model(out_dir, {**built.network.state_dict(), **state.best}, card)
+    return TrainedModel(_curves(state, training.seed), read_card(out_dir), weights, job.checkpoint)
+
+
+def _unfrozen(backbone: BackboneSettings, stages: Sequence[Stage]) -> BackboneSettings:
+    """The backbone as the deepest of the stages trains it: what is frozen there is frozen in all of them."""
+    if not stages:
+        return backbone
+    if backbone.weights == "none" and deepest(stages) != "all":
+        raise ModelingError(
+            'training.stages: with backbone.weights "none" the backbone has to be trained: let a stage train "all"'
         )
-        torch.manual_seed(training.seed)
-        _fit(classifier, training, device)
-    card = _card(architecture, backbone, training, labels, built, classifier, data_set, graph_hash, threads)
-    weights = save_model(out_dir, classifier.best_state, card)
-    return TrainedModel(_curves(classifier), {**card, "weights_sha256": file_sha256(weights)}, weights)
+    return backbone.model_copy(update={"trainable": deepest(stages)})
 
 
-def _rows_and_targets(data_set: pd.DataFrame, labels: Sequence[str]) -> tuple[pd.DataFrame, npt.NDArray[np.float32]]:
-    """Train and validation rows sorted by image, with their targets (N, C); every label needs a train image."""
-    if not labels:
-        raise ModelingError("the label set is empty: give at least two labels")
-    rows = data_set[data_set["split"].isin(["train", "validation"])].sort_values("image_id", kind="stable")
-    targets = label_matrix(rows["main"], rows["subs"], labels).astype(np.float32)
-    for split in ("train", "validation"):
-        if not (rows["split"] == split).any():
-            raise ModelingError(f"no image in the {split} split: label more images, or change the shares of the splits")
-    counts = targets[(rows["split"] == "train").to_numpy()].sum(axis=0)
-    if empty := [label for label, count in zip(labels, counts, strict=True) if count == 0]:
-        raise ModelingError(f"label {empty[0]!r} has no train image: leave it out of the label set or label more")
-    if (rows["split"] == "train").sum() < 2:
-        raise ModelingError("only one train image: label more images")
-    return rows, targets
+def _checkpoint_key(plan: NetworkPlan, rows: LabelledRows, device: torch.device, threads: int) -> str:
+    """A hash of everything that decides the weights."""
+    path = plan.backbone.weights_path
+    arrays = [rows.targets, plan.word_vectors, plan.adjacency]
+    return content_key(
+        checkpoints.VERSION,
+        VERSION,
+        data_set_version(rows.frame),
+        *(hashlib.sha256(b"" if array is None else array.tobytes()).hexdigest() for array in arrays),
+        plan.architecture,
+        plan.backbone.model_dump_json(),
+        "" if path is None else file_sha256(path),
+        plan.training.model_dump_json(),
+        str(plan.adjacency_learned),
+        f"{device.type} {threads}",
+        *(f"{name} {version}" for name, version in package_versions().items()),
+        *plan.labels,
+    )
 
 
-def _inputs(
-    network: StyleNetwork,
-    file_ids: list[str],
-    image_path: Callable[[str], Path],
-    training: TrainingSettings,
-    cache_dir: Path,
-    device: torch.device,
-) -> npt.NDArray[Any]:
-    """Pictures at the network's size, or what its frozen blocks make of them where there are such."""
-    pictures = cached_images(file_ids, image_path, training.image_size, training.resize, cache_dir / "images")
-    if not len(network.frozen_blocks):
-        return pictures
-    key = content_key(VERSION, *file_ids, training.model_dump_json(include={"image_size", "resize"}))
-    return cached_activations(network, pictures, key, cache_dir / "activations", device)
+def _trained(job: Job, built: BuiltNetwork, progress: Progress | None) -> TrainingState:
+    """Train to the end where the checkpoint is not there yet; return what the checkpoint says then."""
+    file, total, finished = CheckpointFile(job.checkpoint), job.batches, False
 
+    def tell(done: int, of: int) -> None:
+        nonlocal finished
+        finished = done == of
+        if progress is not None:
+            progress(done, of)
 
-def _fit(classifier: MultiLabelClassifier, training: TrainingSettings, device: torch.device) -> None:
-    """Run Lightning without its files, bars and messages."""
-    with _quiet():
-        trainer = lightning.Trainer(
-            accelerator="gpu" if device.type == "cuda" else "cpu",
-            devices=[device.index or 0] if device.type == "cuda" else 1,
-            max_epochs=training.epochs,
-            gradient_clip_val=training.gradient_clip,
-            deterministic="warn" if device.type == "cuda" else True,
-            reload_dataloaders_every_n_epochs=1,
-            num_sanity_val_steps=0,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-        )
-        trainer.fit(classifier)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    levels = {name: logging.getLogger(name).level for name in LIGHTNING_LOGGERS}
-    try:
-        for name in levels:
-            logging.getLogger(name).setLevel(logging.ERROR)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=r"lightning\..*")
-            yield
-    finally:
-        for name, level in levels.items():
-            logging.getLogger(name).setLevel(level)
+    state = file.read()
+    if state is None or not is_finished(state.epochs, job.training):
+        fit(job, built, tell)
+        state = file.read()
+    if state is None:
+        raise ModelingError(f"checkpoint {job.checkpoint} is gone: leave the cache alone while a training runs")
+    if not finished:  # it was before, or patience was over
+        tell(total, total)
+    return state
 
 
 def _card(
-    architecture: str,
-    backbone: BackboneSettings,
-    training: TrainingSettings,
-    labels: Sequence[str],
+    plan: NetworkPlan,
     built: BuiltNetwork,
-    classifier: MultiLabelClassifier,
+    state: TrainingState,
+    rows: LabelledRows,
     data_set: pd.DataFrame,
-    graph_hash: str | None,
     threads: int,
+    graph: GraphReference | None,
 ) -> dict[str, Any]:
     """Everything needed to rebuild the model and to trust it; no machine path, no time."""
-    best = classifier.epochs[classifier.best_epoch - 1]
-    network: StyleNetwork = built.network
+    best = best_epoch(state.epochs)
+    network = built.network
     return {
         "format": FORMAT,
-        "architecture": architecture,
-        "backbone": backbone.model_dump(mode="json") | {"weights": _portable(backbone)},
+        "architecture": plan.architecture,
+        "backbone": plan.backbone.model_dump(mode="json") | {"weights": _portable(plan.backbone)},
         "backbone_weights": built.weights,
         "pooling": built.pooling,
-        "labels": list(labels),
-        "graph_hash": graph_hash if architecture == "ml_gcn" else None,
+        "labels": list(plan.labels),
+        "label_images": dict(zip(plan.labels, rows.train_counts(), strict=True)),
+        "graph_hash": graph.hash if graph and isinstance(network.head, LabelGraph) else None,
+        "graph_form": graph.form if graph and isinstance(network.head, LabelGraph) else None,
         "data_set_version": data_set_version(data_set),
         "images": {str(split): int(count) for split, count in sorted(data_set["split"].value_counts().items())},
-        "seed": training.seed,
-        "training": training.model_dump(mode="json"),
+        "seed": plan.training.seed,
+        "training": plan.training.model_dump(mode="json"),
         "threads": threads,
         "normalization": {
             "mean": [round(value / 255, 6) for value in network.mean.flatten().tolist()],
             "std": [round(value / 255, 6) for value in network.std.flatten().tolist()],
         },
-        "best_epoch": classifier.best_epoch,
+        "best_epoch": best.epoch,
         "validation": {"mean_of_five": best.validation_score, "loss": best.validation_loss},
+        "calibration": _calibration(state, rows.targets[rows.places["validation"]], plan.labels),
         "parameters": sum(value.numel() for value in network.parameters()),
         "packages": package_versions(),
+    }
+
+
+def _calibration(state: TrainingState, targets: npt.NDArray[np.float32], labels: Sequence[str]) -> dict[str, Any]:
+    """Temperature and thresholds from the validation logits of the best epoch."""
+    logits = state.best_logits.numpy()
+    temperature = fit_temperature(logits, targets > 0)
+    thresholds = f1_thresholds(calibrated(logits, temperature), targets > 0)
+    return {
+        "temperature": temperature,
+        "thresholds": {label: float(value) for label, value in zip(labels, thresholds, strict=True)},
     }
 
 
@@ -201,6 +213,7 @@ def _portable(backbone: BackboneSettings) -> str:
     return backbone.weights_path.name if backbone.weights_path else backbone.weights
 
 
-def _curves(classifier: MultiLabelClassifier) -> pa.Table:
-    rows = [{**item.as_row(), "best": item.epoch == classifier.best_epoch} for item in classifier.epochs]
+def _curves(state: TrainingState, seed: int) -> pa.Table:
+    best = best_epoch(state.epochs)
+    rows = [{"seed": seed, **item.as_row(), "best": item == best} for item in state.epochs]
     return pa.Table.from_pylist(rows, schema=TRAINING_CURVES)

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Pooling = Literal["max", "average"]
 ResizePolicy = Literal["stretch", "pad", "crop"]
 PresetName = Literal["small", "paper", "fine_tune", "custom"]
+LossName = Literal["bce", "focal", "asymmetric", "class_balanced"]
+Trainable = Literal["all", "head"] | Annotated[int, Field(ge=1)]
 
 
 class BackboneSettings(BaseModel):
@@ -22,7 +24,7 @@ class BackboneSettings(BaseModel):
         description="none (random), imagenet (torchvision's own download), or the path of a state dict "
         "(.safetensors, or .pth/.pt with tensors only), with or without the classifier",
     )
-    trainable: Literal["all", "head"] | Annotated[int, Field(ge=1)] = Field(
+    trainable: Trainable = Field(
         default="all",
         description="all: every weight; head: the backbone stays as it is; a number: its last so many blocks "
         "(one block is one entry of torchvision's `features`, or one residual block of a ResNet)",
@@ -65,6 +67,41 @@ class GraphHeadSettings(BaseModel):
     bias: bool = Field(default=False, description="add one learned number per label to the dot product")
 
 
+class AttentionHeadSettings(BaseModel):
+    """Class-specific residual attention (CSRA; Zhu and Wu, ICCV 2021): average pooling plus attention per label."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    heads: int = Field(default=1, ge=1, le=8, description="attentions of different sharpness whose logits are added")
+    weight: float = Field(default=0.2, ge=0, description="lambda: what attention counts beside average pooling")
+
+
+class LossSettings(BaseModel):
+    """Numbers of the losses; each loss reads its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    focal_gamma: float = Field(default=2.0, ge=0, description="focal: how much easy answers count less")
+    focal_alpha: float | None = Field(
+        default=0.25, gt=0, lt=1, description="focal: weight of positives, 1 - alpha that of negatives; null: both 1"
+    )
+    gamma_positive: float = Field(default=0.0, ge=0, description="asymmetric: focusing of positives")
+    gamma_negative: float = Field(default=4.0, ge=0, description="asymmetric: focusing of negatives")
+    clip: float = Field(default=0.05, ge=0, lt=1, description="asymmetric: taken off a negative's probability")
+    beta: float = Field(default=0.999, ge=0, lt=1, description="class_balanced: overlap of a label's images")
+    main_weight: float = Field(default=1.0, gt=0, description="weight of an image's main label, with every loss")
+    sub_weight: float = Field(default=1.0, gt=0, description="weight of an image's sub labels, with every loss")
+
+
+class Stage(BaseModel):
+    """Some epochs of a staged unfreezing."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: int = Field(ge=1, description="how long the stage lasts")
+    trainable: Trainable = Field(description="what is trained in it, as backbone.trainable")
+
+
 class TrainingSettings(BaseModel):
     """How a model is trained. Everything that decides the weights is in here, so the card can hold it whole."""
 
@@ -91,8 +128,16 @@ class TrainingSettings(BaseModel):
     scratch_learning_rate: float = Field(
         default=1e-3, gt=0, description="Adam's rate for an image branch with random weights"
     )
-    schedule: Literal["cosine", "constant"] = Field(
+    schedule: Literal["cosine", "step", "constant"] = Field(
         default="cosine", description="how the rates go on after the warm-up"
+    )
+    step_epochs: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        default=(), description="step: after so many epochs the rates are multiplied by step_factor"
+    )
+    step_factor: float = Field(default=0.1, gt=0, lt=1, description="step: what the rates are multiplied by")
+    stages: tuple[Stage, ...] = Field(
+        default=(),
+        description="staged unfreezing: what is trained for how many epochs, in order; epochs is then their sum",
     )
     warmup: float = Field(default=0.05, ge=0, lt=1, description="share of all steps in which the rates rise from zero")
     weight_decay: float = Field(default=0.0, ge=0, description="Adam's L2 penalty, on both branches")
@@ -100,7 +145,20 @@ class TrainingSettings(BaseModel):
         default=None, gt=0, description="largest norm of the gradient; null: no clipping"
     )
     dropout: float = Field(default=0.0, ge=0, lt=1, description="share of pooled features set to zero while training")
-    loss: Literal["bce"] = Field(default="bce", description="bce: binary cross entropy per label")
+    loss: LossName = Field(
+        default="bce",
+        description="per label: bce (binary cross entropy), focal, asymmetric, or class_balanced (bce weighted by the "
+        "effective number of a label's train images)",
+    )
+    loss_options: LossSettings = Field(default=LossSettings(), description="numbers of the losses")
+    sampling: Literal["shuffle", "class_aware"] = Field(
+        default="shuffle",
+        description="shuffle: every train image once an epoch; class_aware: a label at random, then one of its images",
+    )
+    precision: Literal["auto", "float32", "bf16"] = Field(
+        default="auto",
+        description="auto: bf16 mixed precision on a GPU that has it, else float32; bf16 works on CPUs, too",
+    )
     batch_norm: Literal["update", "frozen"] = Field(
         default="update",
         description="update: batch statistics while training; frozen: the statistics the weights came with",
@@ -113,11 +171,52 @@ class TrainingSettings(BaseModel):
     shift: float = Field(
         default=0.0, ge=0, lt=1, description="train images are moved by up to this share of their size"
     )
+    color: float = Field(
+        default=0.0, ge=0, lt=1, description="brightness, contrast and saturation are changed by up to this share"
+    )
+    erase: float = Field(default=0.0, ge=0, le=1, description="share of train images that lose a random rectangle")
+    views: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="where blocks are frozen: how many augmented versions of a picture are sent through them once and "
+        "kept; each epoch draws one",
+    )
     flip_average: bool = Field(default=False, description="score an image as the mean of itself and its mirror image")
     seed: int = Field(default=0, ge=0, description="of initial weights, order of the images and augmentation")
+    repeats: int = Field(
+        default=1, ge=1, le=100, description="trainings, with the seeds seed, seed + 1, ...; figures are their mean"
+    )
     threads: int | None = Field(default=None, ge=1, description="CPU threads; null: all that the process may use")
     device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N; auto takes a GPU where there is one")
+    devices: int = Field(
+        default=1, ge=1, description="GPUs of this machine (or CPU processes) that share each batch"
+    )
     graph: GraphHeadSettings = Field(default=GraphHeadSettings(), description="label branch of ml_gcn")
+    attention: AttentionHeadSettings = Field(default=AttentionHeadSettings(), description="head of csra")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _epochs_of_stages(cls, values: Any) -> Any:
+        """Let the stages decide how many epochs there are."""
+        if isinstance(values, Mapping) and (stages := values.get("stages")):
+            given = [stage.get("epochs") if isinstance(stage, Mapping) else stage.epochs for stage in stages]
+            if all(isinstance(epochs, int) for epochs in given):
+                return {**values, "epochs": sum(given)}
+        return values
+
+    @model_validator(mode="after")
+    def _schedule_is_whole(self) -> Self:
+        if self.schedule == "step" and not self.step_epochs:
+            raise ValueError("schedule is step: say after which epochs the rates fall, in step_epochs")
+        if list(self.step_epochs) != sorted(set(self.step_epochs)):
+            raise ValueError("step_epochs must rise")
+        return self
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds of the repeats."""
+        return tuple(range(self.seed, self.seed + self.repeats))
 
 
 SMALL_TRAINING: dict[str, Any] = {

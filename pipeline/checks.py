@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 import dagster as dg
+import pandas as pd
 
-from modeling.correlation import graph_health
-from pipeline.metadata import for_people
+from modeling.correlation import graph_from_table, graph_health, graph_problems
+from pipeline.metadata import for_people, markdown
 from pipeline.partitions import window_keys
 from pipeline.settings import Settings
 from pipeline.storage import Storage
@@ -173,18 +174,28 @@ def checks(settings: Settings) -> Sequence[dg.AssetChecksDefinition]:
 
     @dg.asset_check(asset="correlation_matrix", description="The label graph joins labels, and is more than a star.")
     def healthy_graph(storage: dg.ResourceParam[Storage]) -> dg.AssetCheckResult:
-        notes = []
+        notes, rows = [], []
         for name in label_sets:
             if storage.has_table("correlation_matrix", (name,)):
-                health = graph_health(storage.read_table("correlation_matrix", (name,)))
-                if not health["edges"]:
-                    notes.append(f"{name}: no edge, so the graph does nothing; try a lower graph.tau")
-                elif health["star_share"] == 1 and health["edges"] > 1:
-                    notes.append(f"{name}: every edge points at {health['dominant']}; try a lower graph.tau")
+                graph = graph_from_table(storage.read_table("correlation_matrix", (name,)))
+                health = graph_health(graph)
+                notes += [f"{name}: {problem}" for problem in graph_problems(graph)]
+                rows.append(
+                    {
+                        "label set": name,
+                        "form": graph.settings.form,
+                        "tau": graph.settings.threshold,
+                        "edges": health["edges"],
+                        "isolated": ", ".join(health["isolated"]) or "none",
+                        "share of edges at the dominant label": health["star_share"],
+                        "dominant": health["dominant"],
+                    }
+                )
         return dg.AssetCheckResult(
             passed=not notes,
             severity=dg.AssetCheckSeverity.WARN,
             description="; ".join(notes) or "every label graph has edges between several labels",
+            metadata={"graphs": dg.MetadataValue.md(markdown(pd.DataFrame(rows)))},
         )
 
     @dg.asset_check(

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from pipeline.assets.ablation import ablation_assets
 from pipeline.assets.crawl import crawl_assets
 from pipeline.assets.data_sets import data_set_assets
 from pipeline.assets.dedup import dedup_assets
@@ -32,6 +33,7 @@ def build_definitions(settings: Settings, progress: Progress | None = None) -> d
             *training_assets(settings),
             *suspicion_assets(settings),
             *evaluation_assets(settings),
+            *ablation_assets(settings),
         ],
         asset_checks=checks(settings),
         jobs=jobs(settings),

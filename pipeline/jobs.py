@@ -13,6 +13,7 @@ LABELS = "expert_labels"
 LABEL_SET = "label_set"
 MODEL = "train_and_evaluate"
 COMPARISON = "compare"
+ABLATION = "compare_forms"
 SUSPICION = "find_suspicious_labels"
 QUEUE = "queue_images"
 PRE_ANNOTATION = "show_predictions_to_experts"
@@ -38,10 +39,15 @@ def jobs(settings: Settings) -> Sequence[Any]:
         _job(LABELS, [*labels, "label_frequencies"], "Read the experts' annotations and settle them into labels."),
         _job(
             LABEL_SET,
-            ["data_set", "split_balance", "word_vectors", "correlation_matrix"],
+            ["data_set", "split_balance", "word_vectors", "tau_sweep", "correlation_matrix"],
             "Make one label set's data set and label graph.",
         ),
-        _job(MODEL, ["model", "training_curves", "scores", "evaluation"], "Train and evaluate one architecture."),
+        _job(
+            MODEL,
+            ["model", "training_curves", "seed_runs", "scores", "evaluation", "slices", "reliability"],
+            "Train and evaluate one architecture.",
+        ),
+        _job(ABLATION, ["ablation"], "Compare forms of the model on one label set, on a small budget."),
         _job(COMPARISON, ["comparison"], "Compare the architectures on one label set."),
         _job(SUSPICION, ["suspicious_labels"], "Find the labels of one label set that are probably wrong."),
         _job(REPORT, ["report"], "Write the HTML report."),

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from labeling.errors import LabelingError
+from modeling.errors import ModelingError
 from pipeline.last_run import choose_config, remember
 from pipeline.settings import CONFIG_VARIABLE, PREFIX, Settings, SettingsError, load_settings
 from pipeline.tables import TableError
@@ -34,7 +35,7 @@ def main() -> None:
     warnings.filterwarnings("ignore", message=".*expected_writer_count")  # Dagster's own call
     try:
         app()
-    except (LabelingError, SettingsError, TableError) as error:
+    except (LabelingError, ModelingError, SettingsError, TableError) as error:
         errors.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
 
@@ -113,7 +114,7 @@ def report(
 
 @app.command()
 def predict(
-    images: Annotated[list[Path], typer.Argument(help="Image files.", metavar="IMAGE…")],
+    paths: Annotated[list[Path], typer.Argument(help="Image files, and folders of any size.", metavar="PATH…")],
     config: Config = None,
     label_set: Annotated[str | None, typer.Option(help="Label set; without it the first.")] = None,
     architecture: Annotated[str | None, typer.Option(help="Architecture; without it the best on validation.")] = None,
@@ -123,7 +124,21 @@ def predict(
     _, settings = _settings(config, None, recall=True)
     from pipeline.commands.predict import predict_images
 
-    raise typer.Exit(predict_images(settings, images, label_set, architecture, console, errors, as_json=as_json))
+    raise typer.Exit(predict_images(settings, paths, label_set, architecture, console, errors, as_json=as_json))
+
+
+@app.command()
+def export(
+    target: Annotated[Path, typer.Argument(help="File to write.", metavar="OUT.onnx")],
+    config: Config = None,
+    label_set: Annotated[str | None, typer.Option(help="Label set; without it the first.")] = None,
+    architecture: Annotated[str | None, typer.Option(help="Architecture; without it the best on validation.")] = None,
+) -> None:
+    """Write the best model of the last run as an ONNX file, checked against torch."""
+    _, settings = _settings(config, None, recall=True)
+    from pipeline.commands.export import export_model
+
+    raise typer.Exit(export_model(settings, target, label_set, architecture, console))
 
 
 @app.command()

@@ -73,6 +73,8 @@ def model_steps(settings: Settings) -> list[Step]:
             f"compare {name}", jobs.COMPARISON, f"Comparison, {name}", name, needs=tuple(m.key for m in models)
         )
         steps += [*models, compare]
+        if settings.ablation.run:
+            steps.append(Step(f"ablation {name}", jobs.ABLATION, f"Ablation, {name}", name, needs_all=(f"set {name}",)))
         suspicion.append(
             Step(f"suspicion {name}", jobs.SUSPICION, f"Suspicious labels, {name}", name, needs_all=(f"set {name}",))
         )

@@ -5,6 +5,7 @@ in the environment to the working folder.
 """
 
 import os
+import re
 import tomllib
 import types
 import typing
@@ -25,11 +26,13 @@ from labeling.studio.settings import LabelStudioServer
 from labeling.styles import FASHION_STYLES
 from modeling.architectures import ARCHITECTURES
 from modeling.settings import (
+    AblationSettings,
     EvaluationSettings,
     GraphSettings,
     LabelSetSettings,
     SplitSettings,
     SuspicionSettings,
+    SweepSettings,
     WordVectorSettings,
 )
 from modeling.training_settings import PRESETS, BackboneSettings, TrainingSettings, preset_values
@@ -42,6 +45,7 @@ NOT_SETTINGS = {
     "STYLEGRAPH_LABEL_STUDIO_URL",
     "STYLEGRAPH_LABEL_STUDIO_TOKEN",
 }
+UNION_MEMBER = re.compile(r"(literal|constrained|int|float|str|bool)\b")  # how pydantic names a value's alternatives
 PATHS = (
     "data.location",
     "deduplication.overrides",
@@ -155,10 +159,14 @@ class Settings(BaseSettings):
     splits: SplitSettings = SplitSettings()
     word_vectors: WordVectorSettings = WordVectorSettings()
     graph: GraphSettings = GraphSettings()
-    architectures: tuple[str, ...] = Field(default=("basic_cnn", "backbone", "backbone_max", "ml_gcn"), min_length=1)
+    tau_sweep: SweepSettings = SweepSettings()
+    architectures: tuple[str, ...] = Field(
+        default=("basic_cnn", "backbone", "backbone_max", "ml_gcn", "csra"), min_length=1
+    )
     backbone: BackboneSettings = BackboneSettings()
     training: TrainingSettings = TrainingSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    ablation: AblationSettings = AblationSettings()
     suspicion: SuspicionSettings = SuspicionSettings()
     report: ReportSettings = ReportSettings()
 
@@ -288,27 +296,31 @@ def _is_word(keys: list[str], value: str) -> bool:
 
 
 def _describe(error: ValidationError) -> list[str]:
-    """Return one line per problem: the key, what is wrong, and what is allowed."""
-    lines = []
+    """Return one line per key with a problem: the key, what is wrong, and what is allowed."""
+    lines: dict[str, list[str]] = {}
+    given: dict[str, str] = {}
     for problem in error.errors(include_url=False):
         loc = problem["loc"]
         key = ".".join(str(part) for part in loc if not _is_tag(loc, part))
         if problem["type"] == "extra_forbidden":
             allowed = _allowed_keys(loc[:-1])
-            lines.append(f"{key}: no such key; allowed: {', '.join(allowed)}" if allowed else f"{key}: no such key")
+            text = f"no such key; allowed: {', '.join(allowed)}" if allowed else "no such key"
         elif problem["type"] == "missing":
-            lines.append(f"{key}: this key is needed and has no default")
+            text = "this key is needed and has no default"
         else:
             message = problem["msg"].removeprefix("Value error, ")
-            given = problem["input"]
-            shown = f" (got {given!r})" if isinstance(given, str | int | float | bool) else ""
-            lines.append(f"{key + ': ' if key else ''}{message[0].lower() + message[1:]}{shown}")
-    return lines
+            text = message[0].lower() + message[1:]
+            shown = isinstance(problem["input"], str | int | float | bool)
+            given[key] = f" (got {problem['input']!r})" if shown else ""
+        lines.setdefault(key, []).append(text)
+    return [f"{key}: {' or '.join(texts)}{given.get(key, '')}".removeprefix(": ") for key, texts in lines.items()]
 
 
 def _is_tag(loc: tuple[int | str, ...], part: int | str) -> bool:
     """Say whether a part of a location is the kind of a union's member, which people did not write as a key."""
     position = loc.index(part)
+    if position == len(loc) - 1 and position > 0 and UNION_MEMBER.match(str(part)):
+        return True
     return part in _tags() and position > 0 and loc[0] in {"sources", "labels"}
 
 

@@ -247,8 +247,8 @@ class Storage:
             yield folder
             prefix = f"models/{label_set}/{architecture}"
             version = uuid.uuid4().hex
-            for path in sorted(folder.iterdir()):
-                self.write_bytes(f"{prefix}/{version}/{path.name}", path.read_bytes())
+            for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+                self.write_bytes(f"{prefix}/{version}/{path.relative_to(folder).as_posix()}", path.read_bytes())
             old = self._current_version(prefix)
             self.write_bytes(f"{prefix}/current", version.encode())
             if old is not None:
@@ -273,6 +273,15 @@ class Storage:
             folder.parent.mkdir(parents=True, exist_ok=True)
             self.filesystem.get(self._path(f"{prefix}/{version}"), str(folder), recursive=True)
         return folder
+
+    def write_model_files(self, label_set: str, architecture: str, names: Sequence[str]) -> None:
+        """Store files of a model again that were changed in the folder which ``model_path`` gives."""
+        if self.is_local:
+            return  # that folder is where they are stored
+        prefix = f"models/{label_set}/{architecture}"
+        folder = self.model_path(label_set, architecture)
+        for name in names:
+            self.write_bytes(f"{prefix}/{self._current_version(prefix)}/{name}", (folder / name).read_bytes())
 
     def _current_version(self, prefix: str) -> str | None:
         try:

@@ -1,15 +1,21 @@
 """Any torchvision classification model as an image branch: from images to a map of features."""
 
 from collections.abc import Callable, Iterable
+from importlib import import_module
 
 import torch
 from torch import nn
 
 from modeling import torchvision_guard  # noqa: F401  (before torchvision)
 from modeling.errors import ModelingError
+from modeling.training_settings import Trainable
 
 # isort: split
 from torchvision import models
+
+# Backbones that are not torchvision's: modules of modeling.networks with build(image_size) -> nn.Sequential, whose
+# entries are the blocks from normalised images (N, 3, H, W) to a feature map (N, D, h, w).
+OWN_BACKBONES: tuple[str, ...] = ("basic_cnn",)
 
 # Entries of a torchvision model that stand behind its feature map, whatever the family calls them.
 CLASSIFIER_PREFIXES = ("fc.", "classifier.", "head.", "heads.", "aux1.", "aux2.", "AuxLogits.")
@@ -17,20 +23,23 @@ _BEHIND_THE_MAP = {"avgpool", "fc", "classifier", "head", "heads", "dropout", "a
 
 
 def backbone_names() -> list[str]:
-    """Return the names of all torchvision classification models."""
-    return list(models.list_models(module=models))
+    """Return the names of all torchvision classification models and of the backbones of one's own."""
+    return [*models.list_models(module=models), *OWN_BACKBONES]
 
 
 def classification_model(name: str, image_size: tuple[int, int]) -> nn.Module:
-    """Build a torchvision classification model with random weights.
+    """Build a torchvision classification model, or a backbone of one's own, with random weights.
 
-    Raises ModelingError when torchvision knows no such model, or when it can't take images of this size.
+    Raises ModelingError when there is no such model, or when it can't take images of this size.
     """
     if name not in backbone_names():
         raise ModelingError(
             f"backbone.name: torchvision has no classification model {name!r}; "
             f"choose one of {', '.join(backbone_names())}"
         )
+    if name in OWN_BACKBONES:
+        own: nn.Module = import_module(f"modeling.networks.{name}").build(image_size)
+        return own
     options: dict[str, object] = {"weights": None}
     if name.startswith("vit_"):
         if image_size[0] != image_size[1]:
@@ -53,7 +62,9 @@ def is_classifier_key(key: str) -> bool:
 
 
 def feature_blocks(model: nn.Module) -> list[nn.Module]:
-    """Cut a torchvision model into blocks whose chain gives its last feature map (N, D, h, w)."""
+    """Cut a model into blocks whose chain gives its last feature map (N, D, h, w)."""
+    if type(model) is nn.Sequential:  # a backbone of one's own
+        return list(model)
     if isinstance(model, models.VisionTransformer):
         return [_PatchStem(model), *model.encoder.layers, _PatchNeck(model)]
     if isinstance(model, models.SwinTransformer):
@@ -78,10 +89,18 @@ def _flat(children: Iterable[nn.Module]) -> list[nn.Module]:
     return blocks
 
 
-class Backbone(nn.Module):
-    """The part of a torchvision model before its global pooling, as a chain of blocks.
+def trained_blocks(trainable: Trainable) -> int | None:
+    """Return how many of the last blocks a ``trainable`` setting trains: None for ``all``, 0 for ``head``."""
+    if isinstance(trainable, int):
+        return trainable
+    return None if trainable == "all" else 0
 
-    ``frozen`` holds the first blocks, which are never trained, and ``trained`` the rest.
+
+class Backbone(nn.Module):
+    """The part of a model before its global pooling, as a chain of blocks.
+
+    ``frozen`` holds the first blocks, which are never trained, and ``trained`` the rest. Of those, ``set_trained`` lets
+    only the last be trained for a while.
     """
 
     def __init__(self, model: nn.Module, image_size: tuple[int, int], trained_blocks: int | None) -> None:
@@ -97,7 +116,24 @@ class Backbone(nn.Module):
         self.frozen = nn.Sequential(*blocks[:cut])
         self.trained = nn.Sequential(*blocks[cut:])
         self.frozen.requires_grad_(False)
+        self._resting = 0  # first blocks of `trained` that are not trained for now
         self.num_features = self._channels(image_size)
+
+    def set_trained(self, blocks: int | None) -> None:
+        """Train the last ``blocks`` blocks from now on (0: none, None: all of ``trained``); the others rest.
+
+        Resting blocks need no gradients and stay in eval mode, so that their statistics stay, too. Raises ModelingError
+        when ``trained`` has fewer blocks.
+        """
+        there = len(self.trained)
+        if blocks is not None and blocks > there:
+            raise ModelingError(
+                f"training.stages: {blocks} blocks are to be trained, but backbone.trainable leaves {there}; raise it"
+            )
+        self._resting = 0 if blocks is None else there - blocks
+        for index, block in enumerate(self.trained):
+            block.requires_grad_(index >= self._resting)
+        self.train(self.training)
 
     def _channels(self, image_size: tuple[int, int]) -> int:
         self.eval()
@@ -112,9 +148,10 @@ class Backbone(nn.Module):
         return int(features.shape[1])
 
     def train(self, mode: bool = True) -> "Backbone":
-        """Set training mode on the trained blocks; the frozen ones keep their statistics."""
+        """Set training mode on the blocks that are trained; the others keep their statistics."""
         super().train(mode)
         self.frozen.eval()
+        self.trained[: self._resting].eval()
         return self
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -166,6 +203,7 @@ class _PatchNeck(nn.Module):
 
 
 POOLINGS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "none": lambda maps: maps,  # for heads that take the map
     "average": lambda maps: maps.mean(dim=(-2, -1)),
     # The gradient of amax is deterministic on a GPU too, and any map size fits.
     "max": lambda maps: maps.amax(dim=(-2, -1)),

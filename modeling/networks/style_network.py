@@ -1,5 +1,6 @@
 """A whole network: image branch, global pooling, head; and how to build one from settings."""
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,13 +9,14 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from modeling.architectures import ARCHITECTURES, Architecture
-from modeling.errors import ModelingError
-from modeling.networks.backbones import POOLINGS, Backbone, classification_model
-from modeling.networks.basic_cnn import BasicCnn
-from modeling.networks.ml_gcn import LabelGraph
+from modeling.architectures import Architecture
+from modeling.networks.backbones import POOLINGS, Backbone, classification_model, trained_blocks
+from modeling.networks.fusion import fuse_batch_norms, put_channels_last
+from modeling.networks.heads import Foldable, build_head, find_architecture
 from modeling.networks.weights import load_backbone_weights
 from modeling.training_settings import BackboneSettings, TrainingSettings
+
+__all__ = ["BuiltNetwork", "StyleNetwork", "build_network", "find_architecture"]
 
 # ImageNet's statistics of RGB in 0..1, as torchvision's weights expect; used with random weights too.
 MEAN = (0.485, 0.456, 0.406)
@@ -30,13 +32,17 @@ class StyleNetwork(nn.Module):
 
     mean: torch.Tensor
     std: torch.Tensor
-    image_branch: Backbone | BasicCnn
 
-    def __init__(self, image_branch: Backbone | BasicCnn, pooling: str, head: nn.Module, dropout: float = 0.0) -> None:
+    def __init__(self, image_branch: Backbone, pooling: str, head: nn.Module, dropout: float = 0.0) -> None:
+        """Take an image branch, a pooling of POOLINGS (``none`` hands the map to the head), and a head.
+
+        ``dropout`` is the share of the D features that are set to zero while training; of a map, all places of a
+        feature at once.
+        """
         super().__init__()
         self.image_branch = image_branch
         self.pooling = pooling
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = nn.Dropout2d(dropout) if pooling == "none" else nn.Dropout(dropout)
         self.head = head
         self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(STD).view(3, 1, 1) * 255, persistent=False)
@@ -44,7 +50,7 @@ class StyleNetwork(nn.Module):
     @property
     def frozen_blocks(self) -> nn.Sequential:
         """The blocks that are never trained; empty where all of them are."""
-        return self.image_branch.frozen if isinstance(self.image_branch, Backbone) else nn.Sequential()
+        return self.image_branch.frozen
 
     def frozen(self, images: torch.Tensor) -> torch.Tensor:
         """Normalise images (N, 3, H, W), uint8 or float in 0..255, and run the frozen blocks over them."""
@@ -53,14 +59,26 @@ class StyleNetwork(nn.Module):
 
     def from_frozen(self, activations: torch.Tensor) -> torch.Tensor:
         """Return logits (N, C) of what ``frozen`` returned."""
-        trained = self.image_branch.trained if isinstance(self.image_branch, Backbone) else self.image_branch
-        features = POOLINGS[self.pooling](trained(activations))
+        features = POOLINGS[self.pooling](self.image_branch.trained(activations))
         logits: torch.Tensor = self.head(self.dropout(features))
         return logits
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return logits (N, C) of images (N, 3, H, W), uint8 or float in 0..255."""
         return self.from_frozen(self.frozen(images))
+
+    def for_inference(self) -> "StyleNetwork":
+        """Return a copy that only predicts, with the same logits up to rounding and in less time.
+
+        What a head can do without an image is done once (ML-GCN's graph makes its classifiers), batch normalisation is
+        put into the convolution before it, and weights lie channels last, as CPU and GPU kernels like them.
+        """
+        network = copy.deepcopy(self).eval().requires_grad_(False)
+        if isinstance(network.head, Foldable):
+            network.head = network.head.folded().requires_grad_(False)
+        fuse_batch_norms(network.image_branch)
+        put_channels_last(network)
+        return network
 
 
 @dataclass(frozen=True)
@@ -81,79 +99,28 @@ def build_network(
     word_vectors: npt.NDArray[np.floating] | None = None,
     adjacency: npt.NDArray[np.floating] | None = None,
     load_weights: bool = True,
+    adjacency_learned: bool = False,
 ) -> BuiltNetwork:
     """Build an architecture by name, its random weights drawn from torch's global generator.
 
-    ``word_vectors`` (C, d) and ``adjacency`` (C, C) are needed by ``ml_gcn`` only. ``load_weights=False`` leaves the
-    backbone random, for a caller that puts a whole saved model in. Raises ModelingError for an unknown architecture or
-    backbone, for weights that do not fit, and for matrices that do not fit the labels.
+    ``word_vectors`` (C, d) and ``adjacency`` (C, C) are needed by ``ml_gcn`` only; ``adjacency_learned`` trains the
+    adjacency with the label branch. ``load_weights=False`` leaves the backbone random, for a caller that puts a whole
+    saved model in. Raises ModelingError for an unknown architecture or backbone, for weights that do not fit, and for
+    matrices that do not fit the labels.
     """
     form = find_architecture(architecture)
-    if form.image_branch == "basic_cnn":
-        branch: Backbone | BasicCnn = BasicCnn()
-        origin = {"source": "none"}
-    else:
-        model = classification_model(backbone.name, training.image_size)
-        origin = load_backbone_weights(model, backbone.name, backbone.weights if load_weights else "none")
-        branch = Backbone(model, training.image_size, _trained_blocks(form, backbone))
+    name, weights, trained = _image_branch(form, backbone)
+    model = classification_model(name, training.image_size)
+    origin = load_backbone_weights(model, name, weights if load_weights else "none")
+    branch = Backbone(model, training.image_size, trained)
     pooling = training.graph.pooling if form.pooling == "graph" else form.pooling
-    head: nn.Module
-    if form.head == "graph":
-        head = _label_graph(training, labels, word_vectors, adjacency, branch.num_features)
-    else:
-        head = nn.Linear(branch.num_features, len(labels))
+    head = build_head(architecture, branch.num_features, training, labels, word_vectors, adjacency, adjacency_learned)
     network = StyleNetwork(branch, pooling, head, training.dropout)
-    pretrained = form.image_branch == "backbone" and backbone.weights != "none"
-    return BuiltNetwork(network, pooling, origin, pretrained)
+    return BuiltNetwork(network, pooling, origin, pretrained=weights != "none")
 
 
-def find_architecture(name: str) -> Architecture:
-    """Return the architecture of this name, or raise ModelingError that lists the names."""
-    if name not in ARCHITECTURES:
-        raise ModelingError(f"unknown architecture {name!r}; choose one of {', '.join(ARCHITECTURES)}")
-    return ARCHITECTURES[name]
-
-
-def _trained_blocks(form: Architecture, backbone: BackboneSettings) -> int | None:
-    if form.frozen or backbone.trainable == "head":
-        return 0
-    return None if backbone.trainable == "all" else backbone.trainable
-
-
-def _label_graph(
-    training: TrainingSettings,
-    labels: Sequence[str],
-    word_vectors: npt.NDArray[np.floating] | None,
-    adjacency: npt.NDArray[np.floating] | None,
-    num_features: int,
-) -> LabelGraph:
-    count = len(labels)
-    if word_vectors is None or adjacency is None:
-        raise ModelingError("ml_gcn needs word vectors and an adjacency matrix of the label set")
-    if word_vectors.ndim != 2 or len(word_vectors) != count or adjacency.shape != (count, count):
-        raise ModelingError(
-            f"ml_gcn: {count} labels need word vectors ({count}, d) and an adjacency ({count}, {count}), "
-            f"not {word_vectors.shape} and {adjacency.shape}"
-        )
-    settings = training.graph
-    return LabelGraph(
-        torch.tensor(_scaled(word_vectors, settings.word_vectors), dtype=torch.float32),
-        torch.tensor(adjacency, dtype=torch.float32),
-        num_features,
-        settings.hidden,
-        settings.negative_slope,
-        settings.product == "scaled_dot",
-        settings.bias,
-    )
-
-
-def _scaled(vectors: npt.NDArray[np.floating], how: str) -> npt.NDArray[np.float64]:
-    """Word vectors as given, of unit length, or first moved so that their mean is zero."""
-    values = np.asarray(vectors, dtype=np.float64)
-    if how == "centered":
-        values = values - values.mean(axis=0)
-    if how == "as_given":
-        return values
-    lengths = np.linalg.norm(values, axis=1, keepdims=True)
-    scaled: npt.NDArray[np.float64] = np.divide(values, lengths, out=np.zeros_like(values), where=lengths > 0)
-    return scaled
+def _image_branch(form: Architecture, backbone: BackboneSettings) -> tuple[str, str, int | None]:
+    """Name and weights of the image branch, and how many of its last blocks are trained (None: all)."""
+    if form.image_branch != "backbone":
+        return form.image_branch, "none", None
+    return backbone.name, backbone.weights, 0 if form.frozen else trained_blocks(backbone.trainable)

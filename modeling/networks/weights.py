@@ -13,7 +13,7 @@ from torch import nn
 
 from modeling import torchvision_guard  # noqa: F401  (before torchvision)
 from modeling.errors import ModelingError
-from modeling.networks.backbones import is_classifier_key
+from modeling.networks.backbones import OWN_BACKBONES, is_classifier_key
 
 # isort: split
 from torchvision import models
@@ -41,6 +41,8 @@ def file_sha256(path: Path) -> str:
 
 
 def _load_imagenet(model: nn.Module, name: str) -> dict[str, str]:
+    if name in OWN_BACKBONES:
+        raise ModelingError(f"backbone.weights: torchvision has no ImageNet weights of {name}; give a path or none")
     chosen = models.get_model_weights(name).DEFAULT
     try:
         state = chosen.get_state_dict(progress=False, check_hash=True)

@@ -1,24 +1,28 @@
 """Scores per image, metrics with intervals, comparison between architectures, and the report."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import dagster as dg
 import pyarrow as pa
 
-from labeling.studio.queue import is_blind
-from modeling import figures
+from modeling import figures, figures_calibration
 from modeling.architectures import display_title
+from modeling.calibration import reliability_table
+from modeling.card_files import CARD_NAME, MODEL_CARD_NAME, update_card, write_model_card
 from modeling.evaluate import compare, evaluate
 from modeling.metrics import RECALLS
-from pipeline.metadata import for_people, markdown, picture, table_asset, table_metadata
+from modeling.model_card import card_metrics
+from modeling.montages import error_gallery
+from modeling.slices import slices as slice_table
+from modeling.slices import worst_errors
+from pipeline.judged import image_facts, judged_scores
+from pipeline.metadata import for_people, markdown, picture, spec, table_asset, table_metadata
 from pipeline.partitions import label_set_models, label_sets, model_partition
 from pipeline.progress import Progress
 from pipeline.report.build import build_report
 from pipeline.report.collect import collect
 from pipeline.settings import Settings
 from pipeline.storage import Storage
-from pipeline.studio import server_of
-from pipeline.tables import TableError
 
 REPORT_KEY = "reports/report.html"
 
@@ -37,48 +41,87 @@ def evaluation_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
         storage: dg.ResourceParam[Storage],
         progress: dg.ResourceParam[Progress],
     ) -> dg.MaterializeResult:
-        """Probability of every label for each image of the validation and the test split."""
-        from modeling.model_files import load_model  # brings torch
-        from modeling.predict import score
+        """Probability of every label for each image of the validation and the test split, by each seed's model."""
+        from modeling.predict import score_seeds  # brings torch
 
         label_set, architecture = partition = model_partition(context.partition_key)
         with for_people():
-            table = score(
-                load_model(storage.model_path(label_set, architecture)),
+            table = score_seeds(
+                storage.model_path(label_set, architecture),
                 storage.read_table("data_set", (label_set,)).to_pandas(),
                 storage.image_path,
-                progress.step(f"scoring {label_set} with {display_title(architecture, settings.backbone.name)}"),
+                progress=progress.step(
+                    f"scoring {label_set} with {display_title(architecture, settings.backbone.name)}"
+                ),
             )
             table = storage.write_table("scores", table, partition)
         return dg.MaterializeResult(metadata=table_metadata(table))
 
-    @dg.asset(
-        **table_asset("evaluation", group="evaluation"), deps=["scores"], partitions_def=label_set_models(settings)
+    @dg.multi_asset(
+        name="evaluating",
+        specs=[
+            spec(
+                "evaluation",
+                group="evaluation",
+                deps=["scores"],
+                description="Recalls, average precision, F1 and calibration error with 95% bootstrap intervals over "
+                "groups of images, and the spread between seeds.",
+            ),
+            spec(
+                "slices",
+                group="evaluation",
+                deps=["scores", "data_set"],
+                description="Recalls by window, source, number of labels, and whether experts saw a prediction.",
+            ),
+            spec(
+                "reliability",
+                group="evaluation",
+                deps=["scores"],
+                description="How often answers of about one probability are right, before and after calibration.",
+            ),
+        ],
+        partitions_def=label_set_models(settings),
     )
-    def evaluation(
+    def evaluating(
         context: dg.AssetExecutionContext,
         settings: dg.ResourceParam[Settings],
         storage: dg.ResourceParam[Storage],
-    ) -> dg.MaterializeResult:
-        """Any-recall, all-recall and average precision with 95% bootstrap intervals over groups of images."""
-        partition = model_partition(context.partition_key)
+    ) -> Iterator[dg.MaterializeResult]:
+        """Measure one architecture on one label set, and complete its model card."""
+        partition = label_set, architecture = model_partition(context.partition_key)
+        title = display_title(architecture, settings.backbone.name)
+        options = settings.evaluation.resamples, settings.evaluation.seed
         with for_people():
-            table = evaluate(
-                _judged_scores(settings, storage, partition), settings.evaluation.resamples, settings.evaluation.seed
-            )
-            table = storage.write_table("evaluation", table, partition)
-        frame = table.to_pandas()
+            judged = judged_scores(settings, storage, partition)
+            figures_table = storage.write_table("evaluation", evaluate(judged, *options), partition)
+            facts = image_facts(settings, storage, label_set)
+            parts = storage.write_table("slices", slice_table(judged, facts, *options), partition)
+            reliability = storage.write_table("reliability", reliability_table(judged), partition)
+            _complete_card(storage, label_set, architecture, figures_table)
+        frame = figures_table.to_pandas()
         main = frame[(frame["split"] == "test") & frame["label"].isna()]
         values = {
             row.metric.replace("@", "_at_"): float(row.value) for row in main.itertuples() if row.metric in RECALLS
         }
-        return dg.MaterializeResult(
+        yield dg.MaterializeResult(
+            asset_key="evaluation",
             metadata=table_metadata(
-                table,
+                figures_table,
                 metrics=dg.MetadataValue.md(markdown(main.drop(columns=["label"]))),
-                plot=picture(figures.metric_bars({display_title(partition[1], settings.backbone.name): frame})),
+                plot=picture(figures.metric_bars({title: frame})),
+                errors=picture(error_gallery(worst_errors(judged), _picture_of(storage))),
                 **values,
-            )
+            ),
+        )
+        yield dg.MaterializeResult(
+            asset_key="slices",
+            metadata=table_metadata(parts, plot=picture(figures_calibration.slices_plot(parts.to_pandas()))),
+        )
+        yield dg.MaterializeResult(
+            asset_key="reliability",
+            metadata=table_metadata(
+                reliability, plot=picture(figures_calibration.reliability_plot(reliability.to_pandas()))
+            ),
         )
 
     @dg.asset(
@@ -95,7 +138,7 @@ def evaluation_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
         label_set = context.partition_key
         with for_people():
             trained = [name for name in settings.architectures if storage.has_table("evaluation", (label_set, name))]
-            tables = {name: _judged_scores(settings, storage, (label_set, name)) for name in trained}
+            tables = {name: judged_scores(settings, storage, (label_set, name)) for name in trained}
             table = compare(tables, settings.evaluation.resamples, settings.evaluation.seed)
             table = storage.write_table("comparison", table, (label_set,))
         evaluations = {
@@ -120,49 +163,16 @@ def evaluation_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
             metadata={"file": dg.MetadataValue.path(storage.path(REPORT_KEY)), "bytes": len(html)}
         )
 
-    return [scores, evaluation, comparison, report]
+    return [scores, evaluating, comparison, report]
 
 
-def _judged_scores(settings: Settings, storage: Storage, partition: Sequence[str]) -> pa.Table:
-    """Return the scores that models are judged by: of all images, or of those whose experts saw no prediction.
-
-    Raises:
-        TableError: no image of a split is left.
-    """
-    scores = storage.read_table("scores", partition)
-    if not settings.evaluation.only_blind:
-        return scores
-    share = server_of(settings).blind_share
-    ids = scores.column("image_id").to_pylist()
-    stood, shown = _queued_images(storage, ids), _images_with_shown_predictions(storage)
-    blind = [all(is_blind(image_id, share) and image_id not in shown for image_id in stood[key]) for key in ids]
-    left = scores.filter(pa.array(blind, pa.bool_()))
-    for split in ("validation", "test"):
-        if split not in left.column("split").to_pylist():
-            raise TableError(
-                f"evaluation.only_blind: no {split} image of {partition[0]} is blind, at labels.blind_share {share:g}; "
-                "label more images, or set evaluation.only_blind to false"
-            )
-    return left
+def _picture_of(storage: Storage) -> Callable[[str], bytes]:
+    return lambda image_id: storage.image_path(image_id).read_bytes()
 
 
-def _queued_images(storage: Storage, image_ids: Sequence[str]) -> dict[str, set[str]]:
-    """Return, for each image, those of its near-duplicate cluster that stood in the queue: what experts saw.
-
-    Which image speaks for a cluster may change after one was queued. Where none stood there, it is the image itself.
-    """
-    if not storage.has_table("queued_tasks"):
-        return {image_id: {image_id} for image_id in image_ids}
-    queued = set(storage.read_table("queued_tasks", columns=["image_id"]).column("image_id").to_pylist())
-    clusters: dict[str, Sequence[str]] = {}
-    for members in storage.read_table("label_tasks", columns=["image_ids"]).column("image_ids").to_pylist():
-        clusters.update(dict.fromkeys(members, members))
-    return {image_id: queued.intersection(clusters.get(image_id, ())) or {image_id} for image_id in image_ids}
-
-
-def _images_with_shown_predictions(storage: Storage) -> set[str]:
-    """Return the images that once stood before experts with a prediction, as before labels.blind_share was raised."""
-    if not storage.has_table("pre_annotations"):
-        return set()
-    rows = storage.read_table("pre_annotations", columns=["image_id", "task_id", "blind"]).to_pylist()
-    return {row["image_id"] for row in rows if row["task_id"] is not None and not row["blind"]}
+def _complete_card(storage: Storage, label_set: str, architecture: str, evaluation: pa.Table) -> None:
+    """Put what was measured into the model's card, and write the card for people."""
+    folder = storage.model_path(label_set, architecture)
+    update_card(folder, {"metrics": card_metrics(evaluation.to_pandas())})
+    write_model_card(folder)
+    storage.write_model_files(label_set, architecture, [CARD_NAME, MODEL_CARD_NAME])

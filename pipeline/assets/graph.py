@@ -1,15 +1,18 @@
-"""The label graph: word vectors as node features, and the correlation matrix."""
+"""The label graph: word vectors as node features, the choice of tau, and the correlation matrix."""
 
 from collections.abc import Sequence
 
 import dagster as dg
 
-from modeling import figures
-from modeling.correlation import correlation_table, graph_from_table, graph_hash, graph_health, tau_sweep
+from modeling import figures, figures_graph
+from modeling.correlation import correlation_table, graph_from_table, graph_hash, graph_health
 from modeling.label_sets import choose_labels
+from modeling.tau_choice import choose_tau, with_chosen_tau
+from modeling.word_vectors import vectors_from_table
 from modeling.word_vectors import word_vectors as vector_table
 from pipeline.metadata import for_people, markdown, picture, table_asset, table_metadata
 from pipeline.partitions import label_sets
+from pipeline.progress import Progress
 from pipeline.settings import Settings
 from pipeline.storage import Storage
 
@@ -33,7 +36,49 @@ def graph_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
         return dg.MaterializeResult(metadata=table_metadata(table, dimensions=len(table.column("vector")[0])))
 
     @dg.asset(
-        **table_asset("correlation_matrix", group="graph"), deps=["data_set"], partitions_def=label_sets(settings)
+        **table_asset("tau_sweep", group="graph"),
+        deps=["data_set", "word_vectors"],
+        partitions_def=label_sets(settings),
+    )
+    def tau_sweep(
+        context: dg.AssetExecutionContext,
+        settings: dg.ResourceParam[Settings],
+        storage: dg.ResourceParam[Storage],
+        progress: dg.ResourceParam[Progress],
+    ) -> dg.MaterializeResult:
+        """The label graph that each threshold leaves, and how well label branches trained on it do on validation."""
+        label_set = context.partition_key
+        with for_people():
+            labels = label_set_labels(settings, storage, label_set)
+            table = choose_tau(
+                storage.read_table("data_set", (label_set,)).to_pandas(),
+                labels,
+                vectors_from_table(storage.read_table("word_vectors", (label_set,)), labels),
+                settings.graph,
+                settings.tau_sweep,
+                settings.backbone,
+                settings.training,
+                storage.image_path,
+                storage.cache_folder("cache"),
+                progress.step(f"choosing tau for {label_set}"),
+            )
+            table = storage.write_table("tau_sweep", table, (label_set,))
+        frame = table.to_pandas()
+        return dg.MaterializeResult(
+            metadata=table_metadata(
+                table,
+                chosen_tau=float(frame.loc[frame["chosen"], "tau"].iloc[0]),
+                best_tau=float(frame.loc[frame["best"], "tau"].iloc[0]),
+                sweep=dg.MetadataValue.md(markdown(frame.drop(columns=["scored_on"]))),
+                plot=picture(figures_graph.tau_sweep(frame)),
+                scored_on=str(frame["scored_on"].iloc[0]),
+            )
+        )
+
+    @dg.asset(
+        **table_asset("correlation_matrix", group="graph"),
+        deps=["data_set", "tau_sweep"],
+        partitions_def=label_sets(settings),
     )
     def correlation_matrix(
         context: dg.AssetExecutionContext,
@@ -44,26 +89,25 @@ def graph_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
         partition = (context.partition_key,)
         with for_people():
             labels = label_set_labels(settings, storage, context.partition_key)
-            table = correlation_table(storage.read_table("data_set", partition), labels, settings.graph)
+            chosen = with_chosen_tau(settings.graph, storage.read_table("tau_sweep", partition))
+            table = correlation_table(storage.read_table("data_set", partition), labels, chosen)
             table = storage.write_table("correlation_matrix", table, partition)
         graph = graph_from_table(table)
         health = graph_health(graph)
-        sweep = tau_sweep(graph.conditional, graph.images)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(graph_hash(graph)),
             metadata=table_metadata(
                 table,
                 figure_6=picture(figures.heat_map(table.to_pandas())),
                 adjacency=picture(figures.heat_map(table.to_pandas(), "normalized")),
+                tau=chosen.threshold,
                 edges=health["edges"],
                 isolated_labels=", ".join(health["isolated"]) or "none",
                 star_share=health["star_share"],
-                tau_sweep=dg.MetadataValue.md(markdown(sweep)),
-                tau_plot=picture(figures.tau_sweep(sweep, settings.graph.tau)),
             ),
         )
 
-    return [word_vectors, correlation_matrix]
+    return [word_vectors, tau_sweep, correlation_matrix]
 
 
 def label_set_labels(settings: Settings, storage: Storage, name: str) -> list[str]:

@@ -6,13 +6,15 @@ import dagster as dg
 
 from modeling import figures
 from modeling.architectures import display_title
-from modeling.correlation import adjacency_from_table, graph_hash
+from modeling.correlation import graph_from_table, graph_hash
 from modeling.word_vectors import vectors_from_table
 from pipeline.metadata import for_people, markdown, picture, spec, table_metadata
 from pipeline.partitions import label_set_models, model_partition
 from pipeline.progress import Progress
 from pipeline.settings import Settings
 from pipeline.storage import Storage
+
+INPUTS = ["data_set", "word_vectors", "correlation_matrix"]
 
 
 def training_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
@@ -24,17 +26,18 @@ def training_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
             dg.AssetSpec(
                 "model",
                 group_name="training",
-                deps=["data_set", "word_vectors", "correlation_matrix"],
+                deps=INPUTS,
                 description="Weights (safetensors) with a card (JSON) that says how to rebuild them. The best "
-                "epoch is chosen on the validation split.",
+                "epoch, and of several seeds the best one, is chosen on the validation split.",
                 kinds={"pytorch"},
                 owners=["team:data"],
             ),
+            spec("training_curves", group="training", deps=INPUTS, description="Loss and validation score by epoch."),
             spec(
-                "training_curves",
+                "seed_runs",
                 group="training",
-                deps=["data_set", "word_vectors", "correlation_matrix"],
-                description="Loss and validation score by epoch.",
+                deps=INPUTS,
+                description="What each seed's training came to, and which of them predicts.",
             ),
         ],
         partitions_def=label_set_models(settings),
@@ -45,18 +48,18 @@ def training_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
         storage: dg.ResourceParam[Storage],
         progress: dg.ResourceParam[Progress],
     ) -> Iterator[dg.MaterializeResult]:
-        """Train one architecture on one label set."""
-        from modeling.train import train  # brings torch
+        """Train one architecture on one label set, once for each seed; goes on where a killed run stopped."""
+        from modeling.repeats import train_repeats  # brings torch
+        from modeling.train import GraphReference
 
-        label_set, architecture = model_partition(context.partition_key)
+        partition = label_set, architecture = model_partition(context.partition_key)
         with for_people(), storage.model_folder(label_set, architecture) as folder:
-            graph = storage.read_table("correlation_matrix", (label_set,))
-            labels, adjacency = adjacency_from_table(graph)
-            trained = train(
+            graph = graph_from_table(storage.read_table("correlation_matrix", (label_set,)))
+            trained = train_repeats(
                 storage.read_table("data_set", (label_set,)).to_pandas(),
-                labels,
-                vectors_from_table(storage.read_table("word_vectors", (label_set,)), labels),
-                adjacency,
+                graph.labels,
+                vectors_from_table(storage.read_table("word_vectors", (label_set,)), graph.labels),
+                graph.normalized,
                 architecture,
                 settings.backbone,
                 settings.training,
@@ -64,9 +67,11 @@ def training_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
                 storage.cache_folder("cache"),
                 folder,
                 progress.step(f"training {display_title(architecture, settings.backbone.name)} on {label_set}"),
-                graph_hash(graph),
+                GraphReference(graph_hash(graph), graph.settings.form),
             )
-        curves = storage.write_table("training_curves", trained.curves, (label_set, architecture))
+        curves = storage.write_table("training_curves", trained.curves, partition)
+        runs = storage.write_table("seed_runs", trained.runs, partition)
+        plot = picture(figures.training_curves(curves.to_pandas()))
         card = {key: value for key, value in trained.card.items() if isinstance(value, str | int | float)}
         yield dg.MaterializeResult(
             asset_key="model",
@@ -74,16 +79,16 @@ def training_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
                 "weights": dg.MetadataValue.path(str(storage.model_path(label_set, architecture))),
                 "card": dg.MetadataValue.json(trained.card),
                 **card,
-                "curves": picture(figures.training_curves(curves.to_pandas())),
+                "curves": plot,
             },
         )
         yield dg.MaterializeResult(
             asset_key="training_curves",
-            metadata=table_metadata(
-                curves,
-                epochs=dg.MetadataValue.md(markdown(curves.to_pandas())),
-                plot=picture(figures.training_curves(curves.to_pandas())),
-            ),
+            metadata=table_metadata(curves, epochs=dg.MetadataValue.md(markdown(curves.to_pandas())), plot=plot),
+        )
+        yield dg.MaterializeResult(
+            asset_key="seed_runs",
+            metadata=table_metadata(runs, seeds=dg.MetadataValue.md(markdown(runs.to_pandas()))),
         )
 
     return [training]

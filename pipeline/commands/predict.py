@@ -1,21 +1,26 @@
 """``stylegraph predict``: labels for images, by the best model of the last run."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from modeling.architectures import display_title
-from modeling.errors import ModelingError
+from modeling.picture_files import picture_files
 from pipeline.best_model import best_architecture
 from pipeline.settings import Settings, SettingsError
 from pipeline.storage import Storage
 
+if TYPE_CHECKING:
+    from modeling.predict import Prediction
+
 
 def predict_images(
     settings: Settings,
-    images: Sequence[Path],
+    paths: Sequence[Path],
     label_set: str | None,
     architecture: str | None,
     console: Console,
@@ -23,33 +28,93 @@ def predict_images(
     *,
     as_json: bool,
 ) -> int:
-    """Print the labels of each image with their probabilities; return 1 when an image could not be read."""
+    """Print the labels of each image, and of each image in each folder; return 1 when one could not be read.
+
+    Images come one after the other, so a folder may hold any number of them. Raises ModelingError when the model can't
+    be used.
+    """
+    label_set, architecture = chosen_model(settings, label_set, architecture)
+    from modeling.predict import load_model  # brings torch
+
+    predictor = load_model(Storage(settings.data.location).model_path(label_set, architecture))
+    folders = any(path.is_dir() for path in paths)
+    title = f"{display_title(architecture, settings.backbone.name)}, {label_set}"
+    failures = 0
+    with _bar(console, errors, shown=folders) as bar:
+        task = bar.add_task(title, total=sum(1 for _ in _sources(paths)) if not bar.disable else None)
+        # Where both are one terminal, lines go through the bar's console, which puts them above the bar.
+        complaints = bar.console if errors.is_terminal else errors
+        for prediction in predictor.stream(_sources(paths)):
+            bar.advance(task)
+            if prediction.error:
+                failures += 1
+                complaints.print(prediction.error, style="red", markup=False, highlight=False, soft_wrap=True)
+            elif as_json:
+                console.out(_json_line(prediction, label_set, architecture), highlight=False)
+            elif folders:
+                console.print(_short(prediction), markup=False, highlight=False, soft_wrap=True)
+            else:
+                _print_all(prediction, title, console)
+    return 1 if failures else 0
+
+
+def chosen_model(settings: Settings, label_set: str | None, architecture: str | None) -> tuple[str, str]:
+    """Return label set and architecture: those given, else the first set and its best model on validation.
+
+    Raises SettingsError for a label set that there is not.
+    """
     label_set = label_set or next(iter(settings.label_sets))
     if label_set not in settings.label_sets:
         raise SettingsError(f"no label set is called {label_set}; there are: {', '.join(settings.label_sets)}")
     storage = Storage(settings.data.location)
-    architecture = architecture or best_architecture(settings, storage, label_set)
-    from modeling.model_files import load_model  # brings torch
+    return label_set, architecture or best_architecture(settings, storage, label_set)
 
-    predictor = load_model(storage.model_path(label_set, architecture))
-    failures = 0
-    for image in images:
-        try:
-            [probabilities] = predictor.predict([image])
-        except ModelingError as error:
-            failures += 1
-            errors.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
-            continue
-        ranked = sorted(probabilities.items(), key=lambda item: -item[1])
-        if as_json:
-            line = {"image": str(image), "label_set": label_set, "architecture": architecture, "labels": dict(ranked)}
-            console.out(json.dumps(line, ensure_ascii=False), highlight=False)
+
+def _sources(paths: Iterable[Path]) -> Iterator[Path]:
+    for path in paths:
+        if path.is_dir():
+            yield from picture_files(path)
         else:
-            console.print(
-                f"{image}  ({display_title(architecture, settings.backbone.name)}, {label_set})",
-                markup=False,
-                soft_wrap=True,
-            )
-            for label, probability in ranked:
-                console.print(f"  {label:<24} {probability:6.1%}  {'█' * round(30 * probability)}", markup=False)
-    return 1 if failures else 0
+            yield path
+
+
+def _bar(console: Console, errors: Console, *, shown: bool) -> Progress:
+    """A bar on the terminal that people look at: standard error where the lines go to a file or a program."""
+    screen = console if console.is_terminal else errors
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=screen,
+        transient=True,
+        redirect_stdout=False,  # the lines are wanted where standard output goes
+        redirect_stderr=False,
+        disable=not (shown and screen.is_terminal),
+    )
+
+
+def _json_line(prediction: "Prediction", label_set: str, architecture: str) -> str:
+    line = {
+        "image": str(prediction.path),
+        "label_set": label_set,
+        "architecture": architecture,
+        "labels": prediction.probabilities,
+        "chosen": prediction.labels,
+    }
+    return json.dumps(line, ensure_ascii=False)
+
+
+def _short(prediction: "Prediction") -> str:
+    """One line: the chosen labels, or the most probable one in brackets where none reaches its threshold."""
+    chosen = [f"{label} {prediction.probabilities[label]:.0%}" for label in prediction.labels]
+    label, probability = next(iter(prediction.probabilities.items()))
+    return f"{prediction.path}  {', '.join(chosen) or f'({label} {probability:.0%})'}"
+
+
+def _print_all(prediction: "Prediction", title: str, console: Console) -> None:
+    """Every label with its probability, those that are chosen with a tick."""
+    console.print(f"{prediction.path}  ({title})", markup=False, soft_wrap=True)
+    for label, probability in prediction.probabilities.items():
+        mark = "✓" if label in prediction.labels else " "
+        console.print(f"{mark} {label:<24} {probability:6.1%}  {'█' * round(30 * probability)}", markup=False)

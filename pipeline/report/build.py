@@ -7,17 +7,23 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pipeline.report import wording
+from pipeline.report.ablation import ablation_view
+from pipeline.report.calibration import calibration_view
 from pipeline.report.comparisons import paired_tests_view
 from pipeline.report.data import LabelSetResult, ModelResult, ReportData
 from pipeline.report.duplicates import duplicates_view
-from pipeline.report.label_sets import graph_view, splits_view, training_view
+from pipeline.report.errors import errors_view
+from pipeline.report.label_sets import graph_view, splits_view
 from pipeline.report.labels import labels_view
 from pipeline.report.results import results_view
 from pipeline.report.score_browser import browser_payload, differences_view, ranked
+from pipeline.report.slices import slices_view
 from pipeline.report.sources import sources_view
 from pipeline.report.summary import summary_view
 from pipeline.report.suspicious import suspicious_view
+from pipeline.report.tau_sweep import tau_view
 from pipeline.report.thumbnails import Thumbnails
+from pipeline.report.training import training_view
 
 FOLDER = Path(__file__).parent
 SECTIONS = (
@@ -29,8 +35,12 @@ SECTIONS = (
     ("graph", "Label graph"),
     ("training", "Training"),
     ("results", "Results"),
-    ("differences", "Where the models differ"),
     ("tests", "Paired tests"),
+    ("slices", "By slice"),
+    ("calibration", "Probabilities and decisions"),
+    ("ablation", "Ablation"),
+    ("differences", "Where the models differ"),
+    ("errors", "Confident errors"),
     ("suspicious", "Suspicious labels"),
     ("browser", "Image by image"),
     ("versions", "Versions"),
@@ -77,10 +87,15 @@ def _label_set(data: ReportData, result: LabelSetResult, models: Any, thumbnails
         "failure": result.failure,
         "splits": splits_view(result),
         "graph": graph_view(result),
+        "tau": tau_view(data, result),
         "training": training_view(data, result),
         "results": results_view(data, result),
-        "differences": differences_view(data, result, models, thumbnails),
         "tests": paired_tests_view(data, result),
+        "slices": slices_view(data, result),
+        "calibration": calibration_view(data, result),
+        "ablation": ablation_view(result),
+        "differences": differences_view(data, result, models, thumbnails),
+        "errors": errors_view(data, result, models, thumbnails),
         "suspicious": suspicious_view(result, thumbnails),
         "version": result.data_set_version,
         "graph_hash": result.graph_hash,
@@ -106,7 +121,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for name in ("count", "percent", "points", "p_value", "metric_name", "missing"):
+    for name in ("count", "percent", "points", "p_value", "metric_name", "missing", "figure", "spread", "duration"):
         environment.filters[name] = getattr(wording, name)
     environment.globals["interval"] = wording.interval
     return environment

@@ -1,4 +1,4 @@
-"""Small line charts as SVG that takes its colours from the page, so that it follows light and dark."""
+"""Small charts as SVG that take their colours from the page, so that they follow light and dark."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,18 +7,95 @@ import numpy as np
 from markupsafe import Markup, escape
 
 WIDTH, HEIGHT = 300, 176  # units of the drawing; about CSS pixels at full size
-LEFT, RIGHT, TOP, BOTTOM = 36, 8, 10, 24
+LEFT, RIGHT, TOP, BOTTOM = 36, 12, 10, 24
+SHAPES = {  # outlines about (0, 0), the same as the page's marks; any other architecture is a dot
+    "basic_cnn": "M-4,-4H4V4H-4Z",
+    "backbone_max": "M0,-5.4L5.4,0L0,5.4L-5.4,0Z",
+    "ml_gcn": "M0,-5L5,4.4H-5Z",
+    "csra": "M-1.7,-5H1.7V-1.7H5V1.7H1.7V5H-1.7V1.7H-5V-1.7H-1.7Z",
+    "linear_probe": "M0,5L5,-4.4H-5Z",
+}
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a chart: ``css`` is the class that colours it, ``mark`` the x of a ringed point."""
+    """One line of a chart: ``css`` is the class that colours it, ``mark`` the x of a marked point.
+
+    The mark is a ring, or the shape of the architecture that ``shape`` names.
+    """
 
     name: str
     css: str
     x: Sequence[float]
     y: Sequence[float]
     mark: float | None = None
+    shape: str | None = None
+
+
+class Chart:
+    """A chart being drawn: ``x`` and ``y`` are the ends of its axes, ``title`` is read out by screen readers."""
+
+    def __init__(
+        self, title: str, x: tuple[float, float], y: tuple[float, float], width: int = WIDTH, height: int = HEIGHT
+    ) -> None:
+        self._x, self._y, self._width, self._height = x, y, width, height
+        self._parts = [f'<svg class="lines" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(title)}">']
+
+    def at(self, x: float, y: float) -> tuple[float, float]:
+        """Where a value lies in the drawing."""
+        across = LEFT + (self._width - LEFT - RIGHT) * (x - self._x[0]) / ((self._x[1] - self._x[0]) or 1)
+        up = self._height - BOTTOM - (self._height - TOP - BOTTOM) * (y - self._y[0]) / ((self._y[1] - self._y[0]) or 1)
+        return round(float(across), 1), round(float(up), 1)
+
+    def y_axis(self, values: Sequence[float], digits: int) -> None:
+        """Lines across the chart, with their values."""
+        for value in values:
+            _, up = self.at(self._x[0], value)
+            self._parts.append(f'<line class="grid" x1="{LEFT}" x2="{self._width - RIGHT}" y1="{up}" y2="{up}"/>')
+            self._parts.append(f'<text x="{LEFT - 6}" y="{up + 3.5}" text-anchor="end">{value:.{digits}f}</text>')
+
+    def x_axis(self, values: Sequence[float], digits: int = 0) -> None:
+        """Values below the chart."""
+        for value in values:
+            across, _ = self.at(value, self._y[0])
+            text = f"{value:.{digits}f}"
+            self._parts.append(f'<text x="{across}" y="{self._height - 7}" text-anchor="middle">{text}</text>')
+
+    def upright(self, x: float, css: str) -> None:
+        """A line from top to bottom."""
+        (across, bottom), (_, top) = self.at(x, self._y[0]), self.at(x, self._y[1])
+        self._parts.append(f'<line class="{escape(css)}" x1="{across}" x2="{across}" y1="{top}" y2="{bottom}"/>')
+
+    def whisker(self, x: float, low: float, high: float, css: str) -> None:
+        """A line between two values."""
+        (across, bottom), (_, top) = self.at(x, low), self.at(x, high)
+        self._parts.append(f'<line class="span {escape(css)}" x1="{across}" x2="{across}" y1="{top}" y2="{bottom}"/>')
+
+    def line(self, css: str, x: Sequence[float], y: Sequence[float], name: str) -> None:
+        """A line through points; one that is not a number is left out."""
+        points = [self.at(*point) for point in zip(x, y, strict=True) if np.isfinite(point[1])]
+        path = " ".join(f"{across},{up}" for across, up in points)
+        self._parts.append(f'<polyline class="line {escape(css)}" points="{path}"><title>{escape(name)}</title>')
+        self._parts.append("</polyline>")
+
+    def circle(self, css: str, x: float, y: float, radius: float, name: str) -> None:
+        """A dot or ring."""
+        across, up = self.at(x, y)
+        self._parts.append(f'<circle class="{escape(css)}" cx="{across}" cy="{up}" r="{radius:.1f}">')
+        self._parts.append(f"<title>{escape(name)}</title></circle>")
+
+    def shape(self, architecture: str, x: float, y: float, name: str) -> None:
+        """The mark of an architecture, as in the legends."""
+        if architecture not in SHAPES:
+            self.circle(f"spot a-{architecture}", x, y, 4.4, name)
+            return
+        across, up = self.at(x, y)
+        self._parts.append(f'<path class="spot a-{escape(architecture)}" transform="translate({across} {up})" ')
+        self._parts.append(f'd="{SHAPES[architecture]}"><title>{escape(name)}</title></path>')
+
+    def svg(self) -> Markup:
+        """The chart as it stands."""
+        return Markup("".join(self._parts) + "</svg>")  # noqa: S704  # numbers, and texts that are escaped above
 
 
 def ticks(low: float, high: float, wanted: int = 4) -> list[float]:
@@ -36,33 +113,24 @@ def ticks(low: float, high: float, wanted: int = 4) -> list[float]:
 def line_chart(lines: Sequence[Line], title: str, low: float, high: float, last_x: int, digits: int = 1) -> Markup:
     """A line chart over epochs 1 to ``last_x`` with the y axis covering ``low`` to ``high``.
 
-    ``title`` is read out by screen readers; the numbers stand in the table beside the chart.
+    The numbers stand in the table beside the chart. Lines are drawn in the order given, all marks above them.
     """
     marks = ticks(low, high)
-    bottom, top = marks[0], marks[-1]
-
-    def at(x: float, y: float) -> tuple[float, float]:
-        across = LEFT + (WIDTH - LEFT - RIGHT) * (x - 1) / max(last_x - 1, 1)
-        up = HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (y - bottom) / (top - bottom)
-        return round(across, 1), round(up, 1)
-
-    parts = [f'<svg class="lines" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">']
-    for value in marks:
-        _, up = at(1, value)
-        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{up}" y2="{up}"/>')
-        parts.append(f'<text x="{LEFT - 6}" y="{up + 3.5}" text-anchor="end">{value:.{digits}f}</text>')
-    for epoch in sorted({1, last_x, *(round(value) for value in ticks(1, last_x) if 1 < value < last_x * 0.93)}):
-        across, _ = at(epoch, bottom)
-        parts.append(f'<text x="{across}" y="{HEIGHT - 7}" text-anchor="middle">{epoch}</text>')
+    chart = Chart(title, (1, last_x), (marks[0], marks[-1]))
+    chart.y_axis(marks, digits)
+    chart.x_axis(sorted({1, last_x, *(round(value) for value in ticks(1, last_x) if 1 < value < last_x * 0.93)}))
     for line in lines:
-        points = [at(x, y) for x, y in zip(line.x, line.y, strict=True) if np.isfinite(y)]
-        path = " ".join(f"{x},{y}" for x, y in points)
-        parts.append(f'<polyline class="line {escape(line.css)}" points="{path}"><title>{escape(line.name)}</title>')
-        parts.append("</polyline>")
-        parts += [_ring(at(x, y), line) for x, y in zip(line.x, line.y, strict=True) if x == line.mark]
-    return Markup("".join(parts) + "</svg>")  # noqa: S704  # numbers, and texts that are escaped above
+        chart.line(line.css, line.x, line.y, line.name)
+    for line in lines:
+        for x, y in zip(line.x, line.y, strict=True):
+            if x == line.mark and np.isfinite(y):
+                _mark(chart, line, x, y)
+    return chart.svg()
 
 
-def _ring(point: tuple[float, float], line: Line) -> str:
-    text = f"{line.name}: kept epoch {line.mark:g}"
-    return f'<circle class="ring" cx="{point[0]}" cy="{point[1]}" r="4.5"><title>{escape(text)}</title></circle>'
+def _mark(chart: Chart, line: Line, x: float, y: float) -> None:
+    text = f"{line.name}: kept epoch {x:g}"
+    if line.shape is None:
+        chart.circle("ring", x, y, 4.5, text)
+    else:
+        chart.shape(line.shape, x, y, text)

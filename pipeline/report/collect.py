@@ -44,6 +44,15 @@ SINGLE = {  # fields of the report that are whole tables
     "acceptance": "prediction_acceptance",
     "label_frequencies": "label_frequencies",
 }
+CARD = "card.json"  # of a model folder
+OF_MODEL = {  # fields of one model's result that are whole tables
+    "evaluation": "evaluation",
+    "scores": "scores",
+    "curves": "training_curves",
+    "seed_runs": "seed_runs",
+    "slices": "slices",
+    "reliability": "reliability",
+}
 
 
 def collect(settings: Settings, storage: Storage) -> ReportData:
@@ -89,6 +98,8 @@ def _label_set(settings: Settings, storage: Storage, name: str) -> LabelSetResul
         data_set=data_set,
         split_balance=_frame(storage, "split_balance", name),
         correlation=correlation,
+        tau_sweep=_frame(storage, "tau_sweep", name),
+        ablation=_frame(storage, "ablation", name),
         comparison=_frame(storage, "comparison", name),
         suspicious=_frame(storage, "suspicious_labels", name),
         models=[_model(storage, name, architecture) for architecture in settings.architectures],
@@ -101,14 +112,12 @@ def _label_set(settings: Settings, storage: Storage, name: str) -> LabelSetResul
 def _model(storage: Storage, label_set: str, architecture: str) -> ModelResult:
     if not storage.has_table("scores", (label_set, architecture)):
         return ModelResult(architecture, failure="not trained yet, or training failed")
-    card: dict[str, Any] = json.loads((storage.model_path(label_set, architecture) / "card.json").read_text("utf-8"))
-    return ModelResult(
-        architecture,
-        evaluation=_frame(storage, "evaluation", label_set, architecture),
-        scores=_frame(storage, "scores", label_set, architecture),
-        curves=_frame(storage, "training_curves", label_set, architecture),
-        card=card,
-    )
+    try:
+        frames = {field: _frame(storage, table, label_set, architecture) for field, table in OF_MODEL.items()}
+        card: dict[str, Any] = json.loads((storage.model_path(label_set, architecture) / CARD).read_text("utf-8"))
+    except TableError as error:  # of an older version, or damaged: the others can still be shown
+        return ModelResult(architecture, failure=str(error))
+    return ModelResult(architecture, card=card, **frames)
 
 
 def _versions() -> dict[str, str]:

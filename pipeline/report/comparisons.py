@@ -1,6 +1,6 @@
 """Paired tests between architectures: rows for people, and what they say about the graph."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -8,11 +8,13 @@ import pandas as pd
 
 from modeling.metrics import RECALLS
 from pipeline.report.data import LabelSetResult, ReportData
-from pipeline.report.wording import metric_name
+from pipeline.report.results import figure_of
+from pipeline.report.wording import metric_name, missing, seed_error
 
 LEVEL = 0.05  # of the adjusted p-value
 GRAPH = "ml_gcn"
-BASELINES = ("backbone_max", "backbone")  # the first differs from ML-GCN in nothing but the graph
+ATTENTION = "csra"  # a newer head without a graph
+BASELINES = ("backbone_max", "backbone")  # the first differs from ML-GCN in nothing but the graph, as the method pools
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,16 @@ class Verdict:
     better: tuple[str, ...]  # single recalls in which b is better after correction
     worse: tuple[str, ...]
     tests: int  # tests that the correction covers
-    outcome: str  # better, worse, hint_better, hint_worse, open: see ``finding``
+    outcome: str  # better, worse, hint_better, hint_worse, open: see ``finding`` and ``by_seed``
+    seeds: tuple[int, int] = (1, 1)  # trainings of a and b whose mean is compared
+    spreads: tuple[float | None, float | None] = (None, None)  # standard deviation between them
+    same_pooling: bool = True  # else the difference is not of the graph alone
+    by_seed: bool = False  # clear over the test images, but other seeds could turn it round: then only a hint
+
+    @property
+    def seed_error(self) -> float | None:
+        """Standard error of the difference that the seeds alone make; None where one of the two has no spread."""
+        return seed_error(self.spreads[0], self.seeds[0], self.spreads[1], self.seeds[1])
 
 
 def finding(difference: float, low: float, high: float, p_adjusted: float) -> str:
@@ -82,12 +93,42 @@ def verdict(comparison: pd.DataFrame | None, a: str, b: str) -> Verdict | None:
 
 
 def graph_verdict(result: LabelSetResult) -> Verdict | None:
-    """ML-GCN against the baseline that differs from it least; None when they were not compared."""
-    for baseline in BASELINES:
-        found = verdict(result.comparison, baseline, GRAPH)
+    """ML-GCN against the baseline that differs from it least; None when they were not compared.
+
+    That is the backbone with the pooling that its card names, else the other one.
+    """
+    cards = {model.architecture: model.card for model in result.models}
+    average = cards.get(GRAPH, {}).get("pooling") == "average"
+    order = BASELINES[::-1] if average else BASELINES
+    for baseline in order:
+        found = with_seeds(result, verdict(result.comparison, baseline, GRAPH))
         if found is not None:
-            return found
+            return replace(found, same_pooling=baseline == order[0])
     return None
+
+
+def attention_verdict(result: LabelSetResult) -> Verdict | None:
+    """ML-GCN against the head with attention and without a graph; None when they were not compared."""
+    return with_seeds(result, verdict(result.comparison, ATTENTION, GRAPH))
+
+
+def with_seeds(result: LabelSetResult, found: Verdict | None) -> Verdict | None:
+    """The verdict with what is known of the seeds.
+
+    The tests are about the test images, for the trainings that were made. A finding whose difference is not more than
+    two standard errors of the means over the seeds is therefore taken back to a hint.
+    """
+    if found is None:
+        return None
+    evaluations = {model.architecture: model.evaluation for model in result.models}
+    figures = [figure_of(evaluations.get(name), "mean5") or {} for name in (found.a, found.b)]
+    seeds = [1 if missing(figure.get("seeds")) else int(figure["seeds"]) for figure in figures]
+    spreads = [None if missing(figure.get("spread")) else float(figure["spread"]) for figure in figures]
+    known = replace(found, seeds=(seeds[0], seeds[1]), spreads=(spreads[0], spreads[1]))
+    error = known.seed_error
+    if error is None or found.outcome not in ("better", "worse") or abs(found.difference) > 2 * error:
+        return known
+    return replace(known, outcome=f"hint_{found.outcome}", by_seed=True)
 
 
 def paired_tests_view(data: ReportData, result: LabelSetResult) -> dict[str, Any] | None:

@@ -21,6 +21,9 @@ class ModelResult:
     evaluation: pd.DataFrame | None = None  # EVALUATION
     scores: pd.DataFrame | None = None  # SCORES
     curves: pd.DataFrame | None = None  # TRAINING_CURVES
+    seed_runs: pd.DataFrame | None = None  # SEED_RUNS
+    slices: pd.DataFrame | None = None  # SLICES
+    reliability: pd.DataFrame | None = None  # RELIABILITY
     card: Mapping[str, Any] = field(default_factory=dict)  # the model's card.json
     failure: str | None = None  # one line, when there is no model
 
@@ -35,6 +38,8 @@ class LabelSetResult:
     data_set: pd.DataFrame | None = None  # DATA_SET
     split_balance: pd.DataFrame | None = None  # SPLIT_BALANCE
     correlation: pd.DataFrame | None = None  # CORRELATION_MATRIX
+    tau_sweep: pd.DataFrame | None = None  # TAU_SWEEP
+    ablation: pd.DataFrame | None = None  # ABLATION
     comparison: pd.DataFrame | None = None  # COMPARISON
     suspicious: pd.DataFrame | None = None  # SUSPICIOUS_LABELS
     models: Sequence[ModelResult] = ()

@@ -1,13 +1,9 @@
-"""One label set: its splits, its graph (Figure 6) and how its models were trained."""
+"""One label set: its splits and its graph (Figure 6)."""
 
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from modeling.correlation import LabelGraph, graph_from_table, graph_health
-from pipeline.report.charts import Line, line_chart
-from pipeline.report.data import LabelSetResult, ReportData
+from modeling.correlation import LabelGraph, graph_from_table, graph_health, graph_problems
+from pipeline.report.data import LabelSetResult
 
 SPLITS = ("train", "validation", "test")
 MATRICES = (
@@ -71,6 +67,7 @@ def graph_view(result: LabelSetResult) -> dict[str, Any] | None:
         "tau": graph.settings.tau,
         "p": graph.settings.p,
         "possible": len(graph.labels) * (len(graph.labels) - 1),
+        "problems": graph_problems(graph),
         **graph_health(graph),
     }
 
@@ -97,47 +94,3 @@ def _matrix(graph: LabelGraph, key: str, name: str, meaning: str) -> dict[str, A
         for row in size
     ]
     return {"key": key, "name": name, "meaning": meaning, "rows": rows}
-
-
-def training_view(data: ReportData, result: LabelSetResult) -> dict[str, Any] | None:
-    """A loss chart for each architecture on one scale, the validation scores of all in one, and the numbers."""
-    curves = [(model, model.curves) for model in result.models if model.curves is not None and len(model.curves)]
-    if not curves:
-        return None
-    every = pd.concat([table for _, table in curves])
-    last = int(every["epoch"].max())
-    losses = every[["train_loss", "validation_loss"]].to_numpy(dtype=float)
-    scores = every["validation_score"].to_numpy(dtype=float)
-    charts, rows, lines = [], [], []
-    for model, table in curves:
-        name = data.display_name(model.architecture)
-        kept = table[table["best"]]
-        best = float(kept["epoch"].iloc[0]) if len(kept) else None
-        epochs = table["epoch"].astype(float).tolist()
-        pair = [
-            Line("train", "quiet", epochs, table["train_loss"].tolist()),
-            Line("validation", f"a-{model.architecture}", epochs, table["validation_loss"].tolist(), best),
-        ]
-        title = f"{name}, {result.name}: train and validation loss by epoch"
-        chart = line_chart(pair, title, 0.0, float(np.nanmax(losses)), last, 2)
-        charts.append({"name": name, "key": model.architecture, "svg": chart})
-        score = [100 * float(value) for value in table["validation_score"]]
-        lines.append(Line(name, f"a-{model.architecture}", epochs, score, best))
-        rows.append(_training_row(name, table, kept, best))
-    floor = 100 * float(np.nanmin(scores))
-    title = f"{result.name}: mean of the five recalls on the validation split by epoch, %"
-    together = line_chart(lines, title, floor, 100 * float(np.nanmax(scores)), last, 0)
-    return {"charts": charts, "scores": together, "rows": rows}
-
-
-def _training_row(name: str, table: pd.DataFrame, kept: pd.DataFrame, best: float | None) -> dict[str, Any]:
-    row = kept.iloc[0] if len(kept) else None
-    return {
-        "name": name,
-        "epochs": len(table),
-        "best": None if best is None else int(best),
-        "train_loss": None if row is None else float(row["train_loss"]),
-        "validation_loss": None if row is None else float(row["validation_loss"]),
-        "validation_score": None if row is None else float(row["validation_score"]),
-        "seconds": float(table["seconds"].sum()),
-    }

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from modeling.metrics import RECALLS
 from modeling.published import paper_label_recalls, paper_recalls
-from pipeline.report.data import LabelSetResult, ReportData
-from pipeline.report.wording import metric_name, missing
+from pipeline.report.data import LabelSetResult, ModelResult, ReportData
+from pipeline.report.lanes import Lane, lane_plot
+from pipeline.report.wording import listed, metric_name, missing
 
 METRICS = (*RECALLS, "mean5")
 PLOTTED = ("mean5", *RECALLS)
@@ -17,7 +17,7 @@ TABLE_NAMES = {5: "Table 3", 7: "Table 4"}
 
 
 def figure_of(evaluation: pd.DataFrame | None, metric: str, split: str = "test", label: str | None = None) -> Any:
-    """The row of an EVALUATION table as a dict (value, low, high, images); None when it is not there."""
+    """Value, interval, images, spread and seeds of a row of an EVALUATION table; None when it is not there."""
     if evaluation is None:
         return None
     chosen = evaluation["label"].isna() if label is None else evaluation["label"] == label
@@ -25,7 +25,7 @@ def figure_of(evaluation: pd.DataFrame | None, metric: str, split: str = "test",
     if rows.empty or missing(rows["value"].iloc[0]):
         return None
     row = rows.iloc[0]
-    return {name: row[name] for name in ("value", "low", "high", "images")}
+    return {name: row[name] for name in ("value", "low", "high", "images", "spread", "seeds")}
 
 
 def results_view(data: ReportData, result: LabelSetResult) -> dict[str, Any]:
@@ -54,6 +54,7 @@ def results_view(data: ReportData, result: LabelSetResult) -> dict[str, Any]:
         "rows": rows,
         "paper": bool(paper),
         "images": _images(measured),
+        "seeds": seeds_text(result),
         "groups": _groups(result),
         "too_many": _too_many(result),
         "plot": interval_plot(measured),
@@ -65,34 +66,34 @@ def results_view(data: ReportData, result: LabelSetResult) -> dict[str, Any]:
 
 
 def interval_plot(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """Positions in percent of the axis for each metric and architecture; None without figures."""
-    found = [row["figures"][metric] for row in rows for metric in PLOTTED if row["figures"][metric]]
-    if not found:
-        return None
-    ends = [float(figure[name]) for figure in found for name in ("value", "low", "high") if not missing(figure[name])]
-    low = np.floor(min(ends) * 10) / 10
-    high = np.ceil(max(ends) * 10) / 10
-    span = max(high - low, 0.1)
-
-    def at(value: Any) -> float:
-        return round(100 * (float(value) - low) / span, 2)
-
+    """A lane for each metric with a mark for each architecture; None without figures."""
     lanes = []
     for metric in PLOTTED:
-        marks = []
-        for row in rows:
-            figure = row["figures"][metric]
-            if figure is None:
-                continue
-            left = at(figure["value"] if missing(figure["low"]) else figure["low"])
-            right = at(figure["value"] if missing(figure["high"]) else figure["high"])
-            marks.append(
-                {"key": row["key"], "name": row["name"], "figure": figure, "at": at(figure["value"])}
-                | {"left": left, "width": round(right - left, 2)}
-            )
-        lanes.append({"metric": metric, "name": metric_name(metric), "marks": marks})
-    steps = np.round(np.arange(low, high + 0.05, 0.1 if span > 0.25 else 0.05), 3)
-    return {"lanes": lanes, "ticks": [{"at": at(step), "text": f"{100 * step:.0f}"} for step in steps if step <= high]}
+        shown = [row for row in rows if row["figures"][metric]]
+        marks = [(row["key"], row["name"], row["figures"][metric]) for row in shown]
+        lanes.append(Lane(metric_name(metric), marks, extra={"metric": metric}))
+    return lane_plot(lanes)
+
+
+def chosen_model(result: LabelSetResult) -> ModelResult | None:
+    """The model that the validation split would choose by the mean of the five; None when none was evaluated."""
+    scored = [(figure_of(model.evaluation, "mean5", "validation"), model) for model in result.models]
+    values = [(float(figure["value"]), model) for figure, model in scored if figure]
+    return max(values, key=lambda pair: pair[0])[1] if values else None
+
+
+def seeds_of(model: ModelResult) -> int:
+    """How many trainings a model's figures are the mean of; 1 where nothing was measured."""
+    figure = figure_of(model.evaluation, "mean5")
+    return 1 if figure is None or missing(figure["seeds"]) else int(figure["seeds"])
+
+
+def seeds_text(result: LabelSetResult) -> str | None:
+    """What the figures are the mean of, as ``3 trainings with different seeds``; None with one training each."""
+    counts = {seeds_of(model) for model in result.models if model.failure is None}
+    if not counts or counts == {1}:
+        return None
+    return f"{listed([str(number) for number in sorted(counts)], 'or')} trainings with different seeds"
 
 
 def _mark_best(rows: list[dict[str, Any]], metric: str) -> None:

@@ -1,11 +1,13 @@
 """Test images one by one: Figure 7 (where two architectures differ) and what the score browser reads."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from modeling.evaluate import mean_over_seeds
 from modeling.metrics import Bools, Floats, Ints
 from pipeline.report.data import LabelSetResult, ReportData
 from pipeline.report.thumbnails import Thumbnails
@@ -17,13 +19,21 @@ TOP = 3
 
 @dataclass(frozen=True)
 class Ranked:
-    """One architecture's test scores; ``order``: (N, C) label indices, highest score first, ties by label order."""
+    """One architecture's test scores, the mean over its seeds.
+
+    ``order``: (N, C) label indices, highest score first, ties by label order.
+    """
 
     architecture: str
-    table: pd.DataFrame  # the test rows of SCORES, by image_id
+    table: pd.DataFrame  # the test rows of SCORES, one an image, by image_id
     scores: Floats  # (N, C)
     order: Ints  # (N, C)
     truth: Bools  # (N, C)
+
+    @cached_property
+    def row_of(self) -> dict[str, int]:
+        """Row of each image by its id."""
+        return {image_id: row for row, image_id in enumerate(self.table["image_id"])}
 
     def all_recall(self, k: int) -> Bools:
         """(N,) bool: every true label is among the k highest."""
@@ -36,9 +46,10 @@ def ranked(result: LabelSetResult) -> list[Ranked]:
     """The architectures that have test scores for the labels of the set, each sorted by image_id."""
     found = []
     for model in result.models:
-        if model.scores is None:
+        if model.scores is None or not (model.scores["split"] == "test").any():
             continue
-        table = model.scores[model.scores["split"] == "test"].sort_values("image_id").reset_index(drop=True)
+        table = mean_over_seeds(model.scores[model.scores["split"] == "test"])
+        table = table.sort_values("image_id").reset_index(drop=True)
         if table.empty or any(set(labels) != set(result.labels) for labels in table["labels"]):
             continue  # not scored, or scored before the label set changed
         place = {label: index for index, label in enumerate(result.labels)}
@@ -61,7 +72,7 @@ def differences_view(
         return None
     by_graph, by_other = graph.all_recall(2), other.all_recall(2)
     same = [set(a[:2]) == set(b[:2]) for a, b in zip(graph.order, other.order, strict=True)]
-    files = _files(result)
+    files = files_of(result)
     sides = []
     for key, chosen in (("graph", by_graph & ~by_other), ("other", by_other & ~by_graph)):
         rows = np.flatnonzero(chosen)
@@ -88,10 +99,9 @@ def browser_payload(data: ReportData, views: list[tuple[LabelSetResult, list[Ran
     for result, models in views:
         if not models:
             continue
-        files = _files(result)
+        files = files_of(result)
         images = []
         ids = list(models[0].table["image_id"])
-        rows = {model.architecture: {key: i for i, key in enumerate(model.table["image_id"])} for model in models}
         for number, image_id in enumerate(ids[:BROWSER_IMAGES]):
             if image_id not in pictures:
                 text = thumbs.base64(files.get(image_id, image_id))
@@ -104,7 +114,7 @@ def browser_payload(data: ReportData, views: list[tuple[LabelSetResult, list[Ran
                     "thumb": pictures[image_id],
                     "main": list(result.labels).index(truth["main"]),
                     "subs": [list(result.labels).index(label) for label in truth["subs"]],
-                    "models": [_scores(model, rows[model.architecture].get(image_id)) for model in models],
+                    "models": [_scores(model, model.row_of.get(image_id)) for model in models],
                 }
             )
         sets.append(
@@ -155,7 +165,7 @@ def _card(row: int, result: LabelSetResult, models: tuple[Ranked, ...], data: Re
     }
 
 
-def _files(result: LabelSetResult) -> dict[str, str]:
+def files_of(result: LabelSetResult) -> dict[str, str]:
     """image_id to the file whose bytes the models saw."""
     if result.data_set is None:
         return {}

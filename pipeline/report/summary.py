@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from pipeline.report.comparisons import GRAPH, Verdict, graph_verdict, verdict
+from pipeline.report.comparisons import GRAPH, Verdict, attention_verdict, graph_verdict, verdict, with_seeds
 from pipeline.report.data import LabelSetResult, ReportData
 from pipeline.report.results import figure_of
 from pipeline.report.sources import GOOD, in_windows, period
-from pipeline.report.wording import count, metric_name, percent, points
+from pipeline.report.wording import count, listed, metric_name, percent, points, spread
 
 CHIPS = {
     "better": "The label graph helped",
@@ -61,7 +61,7 @@ def _card(data: ReportData, result: LabelSetResult) -> dict[str, Any]:
         "chip": CHIPS[outcome],
         "sentences": [
             *_lead(data, result, ranking),
-            *_graph(data, found),
+            *_graph(data, result, found),
             *_failures(data, result),
         ],
     }
@@ -89,7 +89,7 @@ def _lead(data: ReportData, result: LabelSetResult, ranking: list[dict[str, Any]
         return [f"{best['name']} reaches {percent(figure['value'])}% {where}; nothing else was measured."]
     second = ranking[1]
     gap = percent(figure["value"] - second["figure"]["value"])
-    found = verdict(result.comparison, second["key"], best["key"])
+    found = with_seeds(result, verdict(result.comparison, second["key"], best["key"]))
     beyond = {"better": ", more than chance explains", "hint_better": ", a hint though not proof"}
     sureness = beyond.get(found.outcome, ", a lead that chance alone could explain") if found else ""
     sentences = [f"{best['name']} comes first {where}, {gap} points before {second['name']}{sureness}."]
@@ -101,30 +101,86 @@ def _lead(data: ReportData, result: LabelSetResult, ranking: list[dict[str, Any]
     return sentences
 
 
-def _graph(data: ReportData, found: Verdict | None) -> list[str]:
+def _graph(data: ReportData, result: LabelSetResult, found: Verdict | None) -> list[str]:
+    """Whether the graph helped, by how much, how sure that is, and whether a head without one does as well."""
     if found is None:
         return ["ML-GCN was not compared with a baseline, so nothing can be said about the graph."]
     name, baseline = data.display_name(GRAPH), data.display_name(found.a)
-    span = f"{points(found.difference)} points (95% interval {points(found.low)} to {points(found.high)})"
-    sentences = [f"Against {baseline}, {name} differs by {span}: {_meaning(found)}."]
+    sentences = [f"Against {baseline}, {name} differs by {_span(found)}: {_meaning(found)}."]
     better, worse = (_listed(metrics) for metrics in (found.better, found.worse))
     if better or worse:
         parts = [f"better in {better}"] * bool(better) + [f"worse in {worse}"] * bool(worse)
         sentences.append(f"Of the single recalls it is {' and '.join(parts)} after correction for all tests.")
     else:
         sentences.append("No single recall differs once the number of tests is corrected for.")
-    return sentences
+    if not found.same_pooling:
+        sentences.append("The two also pool in different ways, so the difference is not of the graph alone.")
+    return [*sentences, _seeds(data, found), *_no_graph(result), *_attention(data, attention_verdict(result))]
+
+
+def _span(found: Verdict) -> str:
+    return f"{points(found.difference)} points (95% interval {points(found.low)} to {points(found.high)})"
 
 
 def _meaning(found: Verdict) -> str:
+    did = "helped" if found.outcome.endswith("better") else "did harm"
+    if found.by_seed:
+        return f"a hint that the graph {did}: the test images are clear about it, but other seeds could turn it round"
     if found.outcome in ("better", "worse"):
-        did = "helped" if found.outcome == "better" else "did harm"
         return f"the graph {did}, and chance is an unlikely explanation"
     if found.outcome.startswith("hint"):
-        did = "helped" if found.outcome == "hint_better" else "did harm"
         return f"a hint that the graph {did}, but no longer so once all {found.tests} tests are corrected for"
     reach = percent((found.high - found.low) / 2)
     return f"the graph may have helped or not; a difference below about {reach} points cannot be seen here"
+
+
+def _seeds(data: ReportData, found: Verdict) -> str:
+    """What is known of other trainings of the same two architectures."""
+    names = [data.display_name(key) for key in (found.b, found.a)]
+    if found.seeds == (1, 1):
+        return (
+            f"{names[0]} and {names[1]} were trained once each, so what other seeds would change is not known; "
+            "training.repeats above 1 would tell."
+        )
+    error = found.seed_error
+    spreads = list(zip(names, found.seeds[::-1], found.spreads[::-1], strict=True))
+    if error is None:
+        parts = [f"{seeds} for {name}" for name, seeds, _ in spreads]
+        return f"The figures are means of several seeds ({listed(parts)}), too few to say what others would change."
+    if len(set(found.seeds)) == 1:
+        parts = [f"{spread(value)} for {name}" for name, _, value in spreads]
+        said = f"Each figure is the mean of {found.seeds[0]} seeds ({listed(parts)})"
+    else:
+        parts = [f"{seeds} for {name}, {spread(value)}" for name, seeds, value in spreads]
+        said = f"Each figure is the mean of several seeds ({'; '.join(parts)})"
+    return f"{said}; the seeds alone move such a difference by about {percent(error)} points (standard error)."
+
+
+def _no_graph(result: LabelSetResult) -> list[str]:
+    """Whether the label graph holds anything that could help at all."""
+    if result.correlation is None or result.correlation.empty:
+        return []
+    form = result.correlation["form"].iloc[0]
+    if form == "identity":
+        return ["The graph is left out here (form identity): what is compared is the label branch alone."]
+    if form != "learned" and not result.correlation["binary"].any():
+        return ["The label graph has no edge, so what is compared is the label branch alone."]
+    return []
+
+
+def _attention(data: ReportData, found: Verdict | None) -> list[str]:
+    """Whether a newer head without a graph does as well as the one with it, or better."""
+    if found is None:
+        return []
+    name, other = data.display_name(GRAPH), data.display_name(found.a)
+    meaning = {
+        "better": "the graph is ahead of it",
+        "hint_better": "a hint that the graph is ahead of it",
+        "open": "as far as these images can tell, a head without a graph does as well",
+        "hint_worse": "a hint that a head without a graph does better",
+        "worse": "a head without a graph does better",
+    }
+    return [f"{name} differs by {_span(found)} from {other}, which has no graph: {meaning[found.outcome]}."]
 
 
 def _listed(metrics: tuple[str, ...]) -> str:

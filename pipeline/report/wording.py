@@ -1,7 +1,7 @@
 """Numbers and short codes as people read them."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 NOTHING = "–"
@@ -83,6 +83,8 @@ METRIC_NAMES: dict[str, str] = {  # with a hyphen that does not break
     "any@3": "Top\u20113 any",
     "mean5": "Mean of the five",
     "map": "Mean average precision",
+    "cf1": "CF1",
+    "of1": "OF1",
 }
 
 
@@ -113,6 +115,24 @@ def percent(value: Any, digits: int = 1) -> str:
 def interval(low: Any, high: Any) -> str:
     """A 95% interval of shares as ``70.1–79.0``."""
     return NOTHING if missing(low) or missing(high) else f"{percent(low)}–{percent(high)}"
+
+
+def spread(value: Any) -> str:
+    """A standard deviation of shares in percentage points as ``± 0.8``; empty where there is none."""
+    return "" if missing(value) else f"±\u00a0{percent(value)}"
+
+
+def seed_error(spread_a: Any, seeds_a: int, spread_b: Any, seeds_b: int) -> float | None:
+    """Standard error of the difference of two means over seeds; None where one of them has no spread."""
+    if missing(spread_a) or missing(spread_b):
+        return None
+    return math.sqrt(float(spread_a) ** 2 / seeds_a + float(spread_b) ** 2 / seeds_b)
+
+
+def listed(names: Sequence[str], word: str = "and") -> str:
+    """Names as a sentence has them: ``a, b and c``."""
+    *most, last = names or [""]
+    return f"{', '.join(most)} {word} {last}" if most else last
 
 
 def points(value: Any) -> str:

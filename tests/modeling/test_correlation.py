@@ -15,9 +15,11 @@ from modeling.correlation import (
     cooccurrence,
     correlation_table,
     equation_adjacency,
+    graph_from_counts,
     graph_from_table,
     graph_hash,
     graph_health,
+    graph_problems,
     label_graph,
     normalize,
     reference_code_adjacency,
@@ -97,6 +99,106 @@ def test_the_identity_form_passes_features_through():
     assert graph.both[0, 1] == 2
 
 
+def test_the_learned_form_starts_as_the_equation():
+    learned = label_graph(by_hand(), LABELS, GraphSettings(form="learned", tau=0.3))
+    equation = label_graph(by_hand(), LABELS, GraphSettings(form="equation", tau=0.3))
+    np.testing.assert_array_equal(learned.normalized, equation.normalized)
+    np.testing.assert_array_equal(learned.reweighted, equation.reweighted)
+    assert graph_hash(learned) != graph_hash(equation)
+
+
+def test_no_graph_before_tau_is_chosen():
+    with pytest.raises(ModelingError, match="still to be chosen on the validation split"):
+        correlation_table(data_set_rows(IMAGES), LABELS, GraphSettings(tau="validation"))
+
+
+def published_conditional(both, images):
+    """P of the published code, from its files' ``adj`` and ``nums``."""
+    return both / images[:, None]
+
+
+def published_adjacency(both, images, tau):
+    """What the published code multiplies node features by, in its own order of steps, with its 1e-6 and its 0.25."""
+    edges = (published_conditional(both, images) >= tau).astype(np.float64)
+    weighted = 0.25 * edges / (edges.sum(axis=0, keepdims=True) + 1e-6) + np.eye(len(edges))
+    scale = np.diag(weighted.sum(axis=1) ** -0.5)
+    return scale @ weighted.T @ scale
+
+
+def equation_of_the_paper(both, images, tau, p=0.2):
+    """Equation 2 and the symmetric normalisation, row by row."""
+    edges = published_conditional(both, images) >= tau
+    weighted = np.array([p * row / row.sum() if row.any() else 0.0 * row for row in edges]) + (1 - p) * np.eye(
+        len(edges)
+    )
+    return weighted / np.sqrt(np.outer(weighted.sum(axis=1), weighted.sum(axis=1)))
+
+
+def counts_like(labels, images, labels_of_an_image, seed):
+    """Counts as steep as those of a detection data set: the first label (as person there) in most images."""
+    random = np.random.default_rng(seed)
+    share = 0.5 / np.arange(1, labels + 1) ** 0.8
+    matrix = random.random((images, labels)) < share * labels_of_an_image / share.sum()
+    partner = random.permutation(labels)
+    matrix |= matrix[:, partner] & (random.random((images, labels)) < 0.5)  # labels that come in pairs
+    matrix[np.arange(labels), np.arange(labels)] = True
+    both = matrix.T.astype(np.int64) @ matrix
+    return both, np.diag(both).copy()
+
+
+CASES = {"VOC-like": counts_like(20, 5011, 1.5, 1), "COCO-like": counts_like(80, 20_000, 2.9, 2)}
+
+
+@pytest.mark.parametrize("tau", [0.1, 0.4])
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("kind", [np.int64, np.float64, np.float32])
+def test_published_counts_give_the_published_matrices(case, tau, kind):
+    both, images = CASES[case]
+    labels = [f"label {number}" for number in range(len(images))]
+    without = both - np.diag(np.diag(both))
+    given = both.astype(kind), images.astype(kind)  # with the labels' own counts on the diagonal
+    code = graph_from_counts(*given, labels, GraphSettings(form="reference_code", tau=tau))
+    equation = graph_from_counts(*given, labels, GraphSettings(form="equation", tau=tau))
+    assert code.binary.any()
+    assert bool(code.isolated) == (tau == 0.4), "rows without an edge, too"
+    np.testing.assert_allclose(code.conditional, published_conditional(without, images), atol=1e-12)
+    np.testing.assert_array_equal(code.binary, published_conditional(without, images) >= tau)
+    np.testing.assert_allclose(code.normalized, published_adjacency(without, images, tau), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(equation.normalized, equation_of_the_paper(without, images, tau), rtol=0, atol=1e-12)
+    assert code.both.diagonal().sum() == 0
+    assert code.images.dtype == code.both.dtype == np.int64
+
+
+def test_counts_give_the_graph_of_the_images_they_were_counted_from():
+    both, images = cooccurrence(by_hand())
+    for form in ("equation", "reference_code", "identity", "learned"):
+        chosen = GraphSettings(form=form, tau=0.3)
+        counted = graph_from_counts((both + 7 * np.eye(4)).tolist(), images.astype(float), LABELS, chosen)
+        assert graph_hash(counted) == graph_hash(label_graph(by_hand(), LABELS, chosen))
+
+
+def test_given_counts_are_not_changed():
+    both, images = np.full((2, 2), 3), np.array([4, 5])
+    graph_from_counts(both, images, ["a", "b"], GraphSettings(tau=0.4))
+    assert both.tolist() == [[3, 3], [3, 3]]
+
+
+@pytest.mark.parametrize(
+    ("both", "images", "message"),
+    [
+        ([[0, 1], [1, 0]], [2, 0], r"no train image carries label 'b':"),
+        ([[0, 1], [1, 0]], [2, 3, 4], r"counts 'images' have the shape \(3,\), but 2 labels need \(2,\)"),
+        ([[0, 1, 1]], [2, 3], r"counts 'both' have the shape \(1, 3\), but 2 labels need \(2, 2\)"),
+        ([[0, -1], [1, 0]], [2, 3], r"counts 'both' must be whole numbers of at least 0"),
+        ([[0, 0.5], [0.5, 0]], [2, 3], r"counts 'both' must be whole numbers"),
+        ([[0, 1], [1, 0]], [2, np.nan], r"counts 'images' must be whole numbers"),
+    ],
+)
+def test_what_are_no_counts_of_these_labels_is_refused(both, images, message):
+    with pytest.raises(ModelingError, match=message):
+        graph_from_counts(both, images, ["a", "b"], GraphSettings(tau=0.4))
+
+
 def test_a_probability_equal_to_tau_is_an_edge():
     both, images = np.array([[0, 2], [2, 0]]), np.array([5, 10])
     probability = conditional_probability(both, images, ["a", "b"])
@@ -107,7 +209,7 @@ def test_a_probability_equal_to_tau_is_an_edge():
 def test_a_label_without_train_image_is_named():
     rows = pd.concat([data_set_rows(["a", "ab"]), data_set_rows(["c", "ca"], "test")])
     with pytest.raises(ModelingError, match=r"no train image carries label 'c':"):
-        correlation_table(rows, ["a", "b", "c"], GraphSettings())
+        correlation_table(rows, ["a", "b", "c"], GraphSettings(tau=0.4))
     with pytest.raises(ModelingError, match=r"label 'b', 'c':"):
         conditional_probability(np.zeros((3, 3)), [1, 0, 0], ["a", "b", "c"])
 
@@ -115,12 +217,12 @@ def test_a_label_without_train_image_is_named():
 def test_only_train_rows_count():
     train = data_set_rows(IMAGES)
     others = pd.concat([data_set_rows(["bd", "bd", "ac"], "validation"), data_set_rows(["cd"] * 5, "test")])
-    alone = correlation_table(train, LABELS, GraphSettings())
-    together = correlation_table(pd.concat([others, train]), LABELS, GraphSettings())
+    alone = correlation_table(train, LABELS, GraphSettings(tau=0.4))
+    together = correlation_table(pd.concat([others, train]), LABELS, GraphSettings(tau=0.4))
     assert alone.equals(together)
 
 
-@pytest.mark.parametrize("form", ["equation", "reference_code", "identity"])
+@pytest.mark.parametrize("form", ["equation", "reference_code", "identity", "learned"])
 def test_the_table_holds_the_graph(form):
     chosen = GraphSettings(form=form, tau=0.3, p=0.2)
     table = correlation_table(data_set_rows(IMAGES), LABELS, chosen)
@@ -140,7 +242,7 @@ def test_the_table_holds_the_graph(form):
 
 
 def test_a_table_with_a_missing_cell_is_refused():
-    table = correlation_table(data_set_rows(IMAGES), LABELS, GraphSettings())
+    table = correlation_table(data_set_rows(IMAGES), LABELS, GraphSettings(tau=0.4))
     with pytest.raises(ModelingError, match="not one whole square matrix"):
         graph_from_table(table.slice(0, 15))
     with pytest.raises(ModelingError, match="not one whole square matrix"):
@@ -163,8 +265,30 @@ def test_health_of_a_graph():
     assert empty["isolated"] == LABELS
 
 
+def test_problems_of_a_graph_are_named():
+    star = [[0, 1, 0], [1, 0, 1], [0, 1, 0]], [5, 5, 2]  # P(b | a) = 0.2, P(b | c) = 0.5
+    at = {tau: graph_from_counts(*star, ["a", "b", "c"], GraphSettings(tau=tau)) for tau in (0.1, 0.4, 0.9)}
+    assert graph_problems(at[0.1]) == []
+    assert graph_problems(at[0.9]) == [
+        "no edge at tau 0.9, so the graph does nothing; tau_sweep shows what lower thresholds leave"
+    ]
+    around_b = graph_from_counts([[0, 1, 0], [1, 0, 1], [0, 1, 0]], [2, 9, 2], ["a", "b", "c"], GraphSettings(tau=0.4))
+    assert graph_problems(around_b) == [
+        "every edge at tau 0.4 points at b, a star; tau_sweep shows what lower thresholds leave"
+    ]
+    assert graph_problems(at[0.4]) == [], "a single edge is no star"
+    without = graph_from_counts(*star, ["a", "b", "c"], GraphSettings(form="identity", tau=0.9))
+    assert graph_problems(without) == []
+
+
+def test_thresholds_with_the_same_edges_have_the_same_number():
+    graph = label_graph(by_hand(), LABELS, GraphSettings(tau=0.4))
+    sweep = tau_sweep(graph.conditional, graph.images, [0.2, 0.21, 0.25, 0.3, 0.5, 0.6, 0.9, 1.0])
+    assert sweep["graph"].tolist() == [1, 2, 2, 3, 4, 5, 6, 6]
+
+
 def test_the_sweep_agrees_with_the_graph_at_each_tau():
-    graph = label_graph(by_hand(), LABELS, GraphSettings())
+    graph = label_graph(by_hand(), LABELS, GraphSettings(tau=0.4))
     sweep = tau_sweep(graph.conditional, graph.images, [0.2, 0.3, 0.5, 0.9])
     assert sweep["edges"].tolist() == [8, 6, 2, 0]
     assert sweep["isolated"].tolist() == [0, 1, 2, 4]
@@ -180,11 +304,11 @@ def test_the_sweep_agrees_with_the_graph_at_each_tau():
 
 def test_the_hash_changes_with_anything_that_changes_the_graph():
     graphs = [
-        label_graph(by_hand(), LABELS, GraphSettings()),
-        label_graph(by_hand(), ["a", "b", "d", "c"], GraphSettings()),
+        label_graph(by_hand(), LABELS, GraphSettings(tau=0.4)),
+        label_graph(by_hand(), ["a", "b", "d", "c"], GraphSettings(tau=0.4)),
         label_graph(by_hand(), LABELS, GraphSettings(tau=0.3)),
-        label_graph(by_hand(), LABELS, GraphSettings(form="reference_code")),
-        label_graph(np.vstack([by_hand(), by_hand()]), LABELS, GraphSettings()),
+        label_graph(by_hand(), LABELS, GraphSettings(form="reference_code", tau=0.4)),
+        label_graph(np.vstack([by_hand(), by_hand()]), LABELS, GraphSettings(tau=0.4)),
     ]
     assert len({graph_hash(graph) for graph in graphs}) == len(graphs)
 
@@ -253,7 +377,7 @@ def test_label_order_moves_cells_and_changes_nothing_else(matrix, random):
     order = list(range(matrix.shape[1]))
     random.shuffle(order)
     for form in ("equation", "reference_code"):
-        chosen = GraphSettings(form=form)
+        chosen = GraphSettings(form=form, tau=0.4)
         plain = label_graph(matrix, [str(i) for i in range(len(order))], chosen)
         moved = label_graph(matrix[:, order], [str(i) for i in order], chosen)
         np.testing.assert_allclose(moved.normalized, plain.normalized[np.ix_(order, order)], rtol=1e-12)

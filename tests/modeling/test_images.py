@@ -1,3 +1,12 @@
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -5,7 +14,7 @@ import pytest
 from PIL import Image
 
 from modeling.errors import ModelingError
-from modeling.images import cached_images, load_image
+from modeling.images import cached_array, cached_images, load_image, reference_of
 
 
 @pytest.fixture
@@ -117,3 +126,134 @@ def test_a_failure_leaves_nothing_in_the_cache(tmp_path: Path, halves: Path):
     with pytest.raises(ModelingError, match=r"missing\.jpg"):
         cached_images(list(files), files.__getitem__, (32, 32), "stretch", tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_many_pictures_keep_their_order_and_are_told_as_they_come(tmp_path: Path):
+    files = {}
+    for number in range(150):
+        files[str(number)] = tmp_path / f"{number}.png"
+        Image.new("RGB", (40, 40), (number, 0, 0)).save(files[str(number)])
+    told: list[tuple[int, int]] = []
+    pictures = cached_images(
+        list(files), files.__getitem__, (32, 32), "stretch", tmp_path / "cache", lambda *done: told.append(done)
+    )
+    assert pictures[:, 0, 0, 0].tolist() == list(range(150))
+    assert told == [(64, 150), (128, 150), (150, 150)]
+
+
+def test_decoding_stays_a_few_pictures_ahead(tmp_path: Path, halves: Path):
+    """Memory does not grow with the number of pictures: a bad one stops the rest from being read."""
+    opened: list[str] = []
+
+    def image_path(image_id: str) -> Path:
+        opened.append(image_id)
+        return tmp_path / "missing.png" if image_id == "0" else halves
+
+    with pytest.raises(ModelingError, match=r"missing\.png"):
+        cached_images([str(n) for n in range(5000)], image_path, (32, 32), "stretch", tmp_path / "cache")
+    assert len(opened) <= 4 * len(os.sched_getaffinity(0)) + 1
+
+
+def array_of(path: Path, values: np.ndarray) -> np.ndarray:
+    return cached_array(path, values.shape, values.dtype, lambda: np.split(values, len(values)))
+
+
+def test_a_memory_map_is_pickled_as_the_name_of_its_file(tmp_path: Path):
+    values = np.random.default_rng(0).normal(size=(50, 100, 2)).astype(np.float16)
+    kept = array_of(tmp_path / "values.raw", values)
+    sent = pickle.dumps(reference_of(kept))
+    assert len(sent) < 500
+    again = pickle.loads(sent).open()  # noqa: S301
+    assert isinstance(again, np.memmap)
+    assert np.array_equal(again, values)
+
+
+def test_a_part_of_a_map_and_an_array_in_memory_are_sent_whole(tmp_path: Path):
+    values = np.arange(60).reshape(10, 6)
+    kept = array_of(tmp_path / "values.raw", values)
+    for array in (kept[3:], kept[:5], kept.reshape(6, 10), values):
+        again = pickle.loads(pickle.dumps(reference_of(array))).open()  # noqa: S301
+        assert np.array_equal(again, array)
+
+
+def test_rows_that_do_not_add_up_leave_nothing(tmp_path: Path):
+    with pytest.raises(ModelingError, match="2 of 3 rows"):
+        cached_array(tmp_path / "few.raw", (3, 4), np.dtype(np.uint8), lambda: [np.zeros((2, 4), np.uint8)])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_said_before_it_is_full(tmp_path: Path):
+    free = shutil.disk_usage(tmp_path).free
+    with pytest.raises(ModelingError, match=r"needs .* GB more .* lower training\.image_size or training\.views"):
+        cached_array(tmp_path / "large.raw", (2, free), np.dtype(np.uint8), list)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_at_once_make_the_file_once(tmp_path: Path):
+    made: list[int] = []
+    values = np.arange(40, dtype=np.int64).reshape(20, 2)
+
+    def batches() -> Iterator[np.ndarray]:
+        made.append(1)
+        for row in values:
+            time.sleep(0.005)
+            yield row[None]
+
+    def make() -> None:
+        results.append(cached_array(tmp_path / "slow.raw", values.shape, values.dtype, batches))
+
+    results: list[np.ndarray] = []
+    threads = [threading.Thread(target=make) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert made == [1]
+    assert len(results) == 4
+    assert all(np.array_equal(result, values) for result in results)
+    assert [path.name for path in tmp_path.iterdir()] == ["slow.raw"]
+
+
+def test_when_the_first_fails_the_second_takes_over(tmp_path: Path):
+    started = threading.Event()
+
+    def failing() -> Iterator[np.ndarray]:
+        yield np.zeros((1, 2))
+        started.set()
+        time.sleep(0.1)
+        raise ModelingError("no")
+
+    def first() -> None:
+        with pytest.raises(ModelingError, match="no"):
+            cached_array(tmp_path / "file.raw", (3, 2), np.dtype(np.float64), failing)
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    started.wait()
+    assert np.array_equal(array_of(tmp_path / "file.raw", np.ones((3, 2))), np.ones((3, 2)))
+    thread.join()
+    assert [path.name for path in tmp_path.iterdir()] == ["file.raw"]
+
+
+def test_a_killed_process_leaves_no_file_and_its_rest_is_written_over(tmp_path: Path):
+    code = """if True:
+        import sys, time
+        from pathlib import Path
+        import numpy as np
+        from modeling.images import cached_array
+        def batches():
+            yield np.full((2, 3), 9.0)
+            sys.stdout.write("half" + chr(10))
+            sys.stdout.flush()
+            time.sleep(60)
+        cached_array(Path(sys.argv[1]), (4, 3), np.dtype(np.float64), batches)
+    """
+    path = tmp_path / "file.raw"
+    command = [sys.executable, "-c", code, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"half\n"
+        process.send_signal(signal.SIGKILL)
+    assert not path.exists()
+    assert np.array_equal(array_of(path, np.ones((4, 3))), np.ones((4, 3)))
+    assert [file.name for file in tmp_path.iterdir()] == ["file.raw"]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import average_precision_score
+from sklearn.metrics import average_precision_score, f1_score, precision_score, recall_score
 
 from modeling.errors import ModelingError
 from modeling.metrics import (
@@ -10,6 +10,8 @@ from modeling.metrics import (
     all_recall,
     any_recall,
     average_precision,
+    f1_of_counts,
+    f1_scores,
     hits,
     mean_average_precision,
     mean_of_five,
@@ -156,10 +158,69 @@ def test_average_precision_equals_scikit_learn(case):
 def test_weights_count_images_as_often_as_they_say(case, data):
     scores, targets = case
     weights = np.array(data.draw(st.lists(st.integers(0, 3), min_size=len(scores), max_size=len(scores))))
-    value = weighted_average_precision(scores[:, 0], targets[:, 0], weights[None, :].astype(float))[0]
+    value = weighted_average_precision(scores[:, 0], targets[:, 0], weights[:, None].astype(float))[0]
     repeated = np.repeat(np.arange(len(scores)), weights)
     if targets[repeated, 0].any():
         expected = average_precision_score(targets[repeated, 0], scores[repeated, 0])
         assert value == pytest.approx(expected, abs=1e-12)
     else:
         assert np.isnan(value)
+
+
+def test_f1_by_hand():
+    """Label 0: 2 of 3 predicted are right, of 4; label 1: 1 of 1, of 2; label 2 is never predicted, of 1.
+
+    CP = (2/3 + 1 + 0) / 3 = 5/9, CR = (1/2 + 1/2 + 0) / 3 = 1/3; OP = 3/4, OR = 3/7.
+    """
+    truth = np.array([[1, 1, 0], [1, 0, 0], [1, 1, 0], [1, 0, 0], [0, 0, 1]], dtype=bool)
+    predicted = np.array([[1, 1, 0], [1, 0, 0], [0, 0, 0], [0, 0, 0], [1, 0, 0]], dtype=bool)
+    class_f1, overall_f1 = f1_scores(predicted, truth)
+    assert class_f1 == pytest.approx(2 * (5 / 9) * (1 / 3) / (5 / 9 + 1 / 3))
+    assert overall_f1 == pytest.approx(2 * (3 / 4) * (3 / 7) / (3 / 4 + 3 / 7))
+
+
+def test_f1_of_a_label_without_images_is_left_out_of_the_class_means():
+    truth = np.array([[1, 0], [1, 0]], dtype=bool)
+    assert f1_scores([[1, 1], [1, 0]], truth) == pytest.approx((1, 2 * 2 / (3 + 2))), "a wrong answer counts in OP only"
+    assert f1_scores(np.zeros((2, 2)), truth) == (0, 0)
+    assert np.isnan(f1_of_counts([0, 0], [0, 0], [0, 0])).all()
+
+
+@settings(max_examples=80, deadline=None)
+@given(scored(), st.sampled_from([0.0, 0.25, 0.6, 1.0, 2.0]))
+def test_f1_equals_scikit_learn(case, threshold):
+    scores, targets = case
+    predicted, carried = scores >= threshold, targets.any(axis=0)
+    class_f1, overall_f1 = f1_scores(predicted, targets)
+    assert overall_f1 == pytest.approx(f1_score(targets.ravel(), predicted.ravel(), zero_division=0))
+    means = [
+        np.mean([measure(targets[:, label], predicted[:, label], zero_division=0) for label in np.flatnonzero(carried)])
+        for measure in (precision_score, recall_score)
+    ]
+    assert class_f1 == pytest.approx(2 * means[0] * means[1] / sum(means) if sum(means) else 0)
+    counts = np.stack([(predicted & targets).sum(axis=0), predicted.sum(axis=0), targets.sum(axis=0)])
+    stacked = f1_of_counts(*np.repeat(counts[:, None], 3, axis=1))
+    np.testing.assert_allclose(stacked, np.repeat([[class_f1], [overall_f1]], 3, axis=1))
+
+
+@settings(max_examples=60, deadline=None)
+@given(scored(), st.data())
+def test_no_metric_depends_on_the_order_of_the_images(case, data):
+    scores, targets = case
+    order = data.draw(st.permutations(range(len(scores))))
+    assert recalls(scores[order], targets[order]) == pytest.approx(recalls(scores, targets))
+    np.testing.assert_allclose(
+        average_precision(scores[order], targets[order]), average_precision(scores, targets), atol=1e-12
+    )
+    assert f1_scores(scores[order] >= 0.5, targets[order]) == pytest.approx(f1_scores(scores >= 0.5, targets))
+
+
+@settings(max_examples=60, deadline=None)
+@given(scored())
+def test_images_with_more_labels_than_k_count_in_no_all_recall(case):
+    """Whatever the scores: all-recall at k is that over the other images, times their share."""
+    scores, targets = case
+    for k in (1, 2, 3):
+        few = targets.sum(axis=1) <= k
+        inside = all_recall(scores[few], targets[few], k) if few.any() else 0.0
+        assert all_recall(scores, targets, k) == pytest.approx(inside * few.mean())

@@ -9,13 +9,17 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from modeling.classifier import rate_factor, update_average
+from modeling.averaging import WeightAverage
+from modeling.calibration import calibrated, f1_thresholds, fit_temperature
+from modeling.checkpoints import CheckpointFile
 from modeling.errors import ModelingError
-from modeling.model_files import load_model
+from modeling.images import load_image
+from modeling.label_sets import label_matrix
+from modeling.model_files import load_model, load_network
 from modeling.networks.backbones import classification_model
 from modeling.tables import TRAINING_CURVES
-from modeling.train import TrainedModel, train
-from modeling.training_settings import BackboneSettings, TrainingSettings
+from modeling.train import GraphReference, TrainedModel, train
+from modeling.training_settings import BackboneSettings, Stage, TrainingSettings
 from tests.modeling.training_case import ADJACENCY, FROM_SCRATCH, LABELS, QUICK, WORD_VECTORS, Case, make_case
 
 
@@ -73,7 +77,7 @@ def test_training_learns_and_keeps_the_best_validation_epoch(case: Case, tmp_pat
     assert model.curves.schema == TRAINING_CURVES
     rows = model.curves.to_pylist()
     assert [row["epoch"] for row in rows] == [1, 2, 3, 4, 5, 6]
-    assert told == [(epoch, 6) for epoch in range(1, 7)]
+    assert told == [(batch, 18) for batch in range(1, 19)]
     assert rows[-1]["train_loss"] < rows[0]["train_loss"]
     best = [row for row in rows if row["best"]]
     assert len(best) == 1
@@ -154,7 +158,7 @@ def test_nothing_is_left_behind(case: Case, tmp_path: Path, monkeypatch: pytest.
 
 def test_the_card_tells_how_to_build_the_model_again(case: Case, tmp_path: Path):
     quick = QUICK.model_copy(update={"epochs": 1})
-    card = trained(case, tmp_path, "ml_gcn", training=quick, graph_hash="abc").card
+    card = trained(case, tmp_path, "ml_gcn", training=quick, graph=GraphReference("abc", "equation")).card
     assert card["architecture"] == "ml_gcn"
     assert card["labels"] == LABELS
     assert card["graph_hash"] == "abc"
@@ -166,6 +170,108 @@ def test_the_card_tells_how_to_build_the_model_again(case: Case, tmp_path: Path)
     assert card["packages"]["torch"] == torch.__version__
     assert str(tmp_path) not in (tmp_path / "ml_gcn" / "card.json").read_text()
     assert load_model(tmp_path / "ml_gcn", "cpu").labels == LABELS
+
+
+def test_the_card_counts_train_images_by_label_and_knows_the_graph(case: Case, tmp_path: Path):
+    quick = QUICK.model_copy(update={"epochs": 1})
+    card = trained(case, tmp_path, "ml_gcn", training=quick, graph=GraphReference("abc", "equation")).card
+    train_rows = case.data_set[case.data_set["split"] == "train"]
+    assert card["label_images"] == {
+        label: int(
+            ((train_rows["main"] == label) | train_rows["subs"].map(lambda subs, label=label: label in subs)).sum()
+        )
+        for label in LABELS
+    }
+    assert (card["graph_hash"], card["graph_form"]) == ("abc", "equation")
+    plain = trained(case, tmp_path, "basic_cnn", training=quick, graph=GraphReference("abc", "equation")).card
+    assert (plain["graph_hash"], plain["graph_form"]) == (None, None)
+
+
+def test_a_learned_graph_is_trained(case: Case, tmp_path: Path):
+    learned = trained(case, tmp_path / "learned", "ml_gcn", graph=GraphReference("abc", "learned"))
+    fixed = trained(case, tmp_path / "fixed", "ml_gcn", graph=GraphReference("abc", "equation"))
+    given = torch.tensor(ADJACENCY, dtype=torch.float32)
+    assert not torch.equal(load_file(learned.weights)["head.adjacency"], given)
+    assert torch.equal(load_file(fixed.weights)["head.adjacency"], given)
+
+
+def test_calibration_comes_from_the_validation_logits_of_the_kept_weights(case: Case, tmp_path: Path):
+    """Also after bf16 training: the logits are those of a float32 network, as a saved model predicts."""
+    settings = QUICK.model_copy(update={"precision": "bf16", "flip_average": True, "epochs": 3})
+    model = trained(case, tmp_path, "backbone", training=settings)
+    state = CheckpointFile(model.checkpoint).read()
+    assert state is not None
+    rows = case.data_set[case.data_set["split"] == "validation"].sort_values("image_id")
+    network, _ = load_network(tmp_path / "backbone")
+    pictures = np.stack([load_image(case.image_path(file_id), (32, 32)) for file_id in rows["file_id"]])
+    images = torch.from_numpy(pictures).permute(0, 3, 1, 2)
+    with torch.inference_mode():
+        logits = (network.eval()(images) + network(images.flip(-1))) / 2
+    torch.testing.assert_close(state.best_logits, logits, rtol=1e-4, atol=1e-4)
+    targets = label_matrix(rows["main"], rows["subs"], LABELS)
+    temperature = model.card["calibration"]["temperature"]
+    assert temperature == pytest.approx(fit_temperature(state.best_logits.numpy(), targets))
+    thresholds = f1_thresholds(calibrated(state.best_logits.numpy(), temperature), targets)
+    assert model.card["calibration"]["thresholds"] == dict(zip(LABELS, thresholds.tolist(), strict=True))
+
+
+def test_precision_decides_the_weights(case: Case, tmp_path: Path):
+    exact = trained(case, tmp_path / "exact", "basic_cnn").weights
+    half = trained(
+        case, tmp_path / "half", "basic_cnn", training=QUICK.model_copy(update={"precision": "bf16"})
+    ).weights
+    assert exact.read_bytes() != half.read_bytes()
+    for name, value in load_file(half).items():
+        assert value.dtype == load_file(exact)[name].dtype
+
+
+def test_rates_fall_at_their_epochs(case: Case, tmp_path: Path):
+    """Recorded is the rate of the image branch at an epoch's last step."""
+    settings = QUICK.model_copy(update={"schedule": "step", "step_epochs": (1, 2), "epochs": 3, "warmup": 0.0})
+    rates = trained(case, tmp_path, "backbone", training=settings).curves["learning_rate"].to_pylist()
+    assert rates == pytest.approx([1e-3, 1e-4, 1e-5])
+
+
+def test_losses_and_weights_of_labels_are_used(case: Case, tmp_path: Path):
+    losses = []
+    for number, more in enumerate(
+        ({}, {"loss": "focal"}, {"loss": "class_balanced"}, {"loss_options": {"sub_weight": 3.0}})
+    ):
+        settings = TrainingSettings(**{**QUICK.model_dump(), "epochs": 1, **more})
+        curves = trained(case, tmp_path / str(number), "basic_cnn", training=settings).curves
+        losses.append((curves["train_loss"][0].as_py(), curves["validation_loss"][0].as_py()))
+    assert len(set(losses)) == 4
+    assert losses[3][0] > losses[0][0]
+
+
+def test_views_of_frozen_blocks_are_used_and_kept(case: Case, tmp_path: Path, pretrained: BackboneSettings):
+    settings = QUICK.model_copy(update={"zoom": 0.2, "views": 3})
+    one = trained(case, tmp_path / "one", "backbone", pretrained, settings.model_copy(update={"views": 1}))
+    three = trained(case, tmp_path / "three", "backbone", pretrained, settings)
+    files = {name: len(list((tmp_path / name / "cache" / "activations").iterdir())) for name in ("one", "three")}
+    assert files == {"one": 1, "three": 3}
+    assert one.weights.read_bytes() != three.weights.read_bytes()
+
+
+def test_stages_leave_other_architectures_alone(case: Case, tmp_path: Path, pretrained: BackboneSettings):
+    stages = (Stage(epochs=1, trainable="head"), Stage(epochs=1, trainable=1))
+    settings = TrainingSettings(**{**QUICK.model_dump(), "stages": stages})
+    unstaged = trained(case, tmp_path / "unstaged", "basic_cnn")
+    staged = trained(case, tmp_path / "staged", "basic_cnn", training=settings)
+    assert staged.card["backbone"]["trainable"] == "all"
+    assert load_file(staged.weights).keys() == load_file(unstaged.weights).keys()
+    assert all(
+        torch.equal(value, load_file(unstaged.weights)[name]) for name, value in load_file(staged.weights).items()
+    )
+    probe = trained(case, tmp_path / "probe", "linear_probe", pretrained, settings)
+    assert not [key for key in load_file(probe.weights) if ".trained." in key]
+    with pytest.raises(
+        ModelingError, match=r'training\.stages: with backbone\.weights "none" .* let a stage train "all"'
+    ):
+        trained(case, tmp_path / "random", "backbone", training=settings)
+    deep = settings.model_copy(update={"stages": (Stage(epochs=1, trainable=99), Stage(epochs=1, trainable="all"))})
+    with pytest.raises(ModelingError, match=r"training\.stages: 99 blocks are to be trained"):
+        trained(case, tmp_path / "deep", "backbone", pretrained, deep)
 
 
 def test_what_cannot_be_trained_is_said(case: Case, tmp_path: Path):
@@ -194,23 +300,13 @@ def test_a_training_that_diverges_says_so(case: Case, tmp_path: Path):
         )
 
 
-def test_rates_rise_and_fall():
-    factors = [rate_factor(step, 100, 0.1, "cosine") for step in range(101)]
-    assert factors[0] == 0.1
-    assert factors[9] == 1
-    assert factors[10] == 1
-    assert factors[55] == pytest.approx(0.5)
-    assert factors[100] == pytest.approx(0, abs=1e-12)
-    assert rate_factor(99, 100, 0.1, "constant") == 1
-
-
 def test_average_by_hand():
     """Weight 1 averaged with 3 at decay 0.75 is 1.5; counters are taken over."""
-    averaged, network = torch.nn.BatchNorm1d(1), torch.nn.BatchNorm1d(1)
+    averaged, network = torch.nn.BatchNorm1d(1).requires_grad_(False), torch.nn.BatchNorm1d(1)
     with torch.no_grad():
         network.weight.fill_(3)
         network.num_batches_tracked.fill_(8)
-    update_average(averaged, network, 0.75)
+    WeightAverage(averaged, network).update(0.75)
     assert averaged.weight.item() == 1.5
     assert averaged.num_batches_tracked.item() == 8
 

@@ -108,3 +108,14 @@ def test_a_download_is_put_into_the_model(monkeypatch: pytest.MonkeyPatch, model
     origin = load_backbone_weights(model, NAME, "imagenet")
     assert "MobileNet_V3_Small_Weights" in origin["source"]
     assert torch.equal(model.state_dict()["features.0.0.weight"], state["features.0.0.weight"])
+
+
+def test_a_backbone_of_ones_own_has_no_imagenet_weights_but_may_have_a_file(tmp_path: Path):
+    torch.manual_seed(2)
+    trained = classification_model("basic_cnn", (32, 32)).state_dict()
+    model = classification_model("basic_cnn", (32, 32))
+    with pytest.raises(ModelingError, match="torchvision has no ImageNet weights of basic_cnn; give a path or none"):
+        load_backbone_weights(model, "basic_cnn", "imagenet")
+    save_file(trained, tmp_path / "own.safetensors")
+    load_backbone_weights(model, "basic_cnn", str(tmp_path / "own.safetensors"))
+    assert all(torch.equal(value, trained[key]) for key, value in model.state_dict().items())

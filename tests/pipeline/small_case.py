@@ -37,14 +37,24 @@ top = 3
 labels = ["Romantic", "Casual"]
 membership = "main"
 
-[graph]
-tau = 0.1
+[tau_sweep]
+repeats = 1
+epochs = 2
 
 [training]
 preset = "small"
 image_size = [32, 32]
 epochs = 2
 batch_size = 16
+
+[ablation]
+run = true
+forms = ["identity", "equation"]
+taus = [0.1]
+poolings = ["max"]
+losses = ["bce"]
+epochs = 2
+repeats = 1
 
 [evaluation]
 resamples = 100

@@ -41,8 +41,8 @@ def test_a_short_file_gets_the_defaults(load) -> None:
     settings = load("")
     assert len(settings.taxonomy.labels) == 23
     assert list(settings.label_sets) == ["top-5", "top-7"]
-    assert settings.architectures == ("basic_cnn", "backbone", "backbone_max", "ml_gcn")
-    assert settings.graph.tau == 0.4
+    assert settings.architectures == ("basic_cnn", "backbone", "backbone_max", "ml_gcn", "csra")
+    assert settings.graph.tau == "validation"
     assert settings.graph.p == 0.2
 
 
@@ -67,7 +67,7 @@ def test_paths_are_relative_to_the_file(load, tmp_path: Path) -> None:
         ("[label_sets.top-40]\ntop = 40", r"label_sets\.top-40\.top is 40, but taxonomy\.labels has 23"),
         ("[label_sets.mine]\nlabels = ['Casual', 'Spacey']", r"label_sets\.mine\.labels: 'Spacey' is not in taxonomy"),
         ("[label_sets.'a/b']\ntop = 5", r"label_sets\.a/b\.name: .*pattern"),
-        ("[graph]\ntau = 1.5", r"graph\.tau: .*less than or equal to 1 \(got 1\.5\)"),
+        ("[graph]\ntau = 1.5", r"graph\.tau: .*less than or equal to 1 or .*'validation' \(got 1\.5\)$"),
         ("[taxonomy]\nlabels = ['a', 'A']", r"taxonomy\.labels: labels must be different.*twice: a"),
         ("[sources.x]\nkind = 'instagram'", r"sources\.x: .*'mastodon', 'bluesky', 'flickr', 'misskey', 'archive'"),
         ("[sources.x]\nkind = 'mastodon'\nserver = 'https://s.example'", r"sources\.x\.hashtags: this key is needed"),

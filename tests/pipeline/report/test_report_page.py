@@ -2,6 +2,7 @@
 
 import base64
 import io
+import itertools
 import json
 import re
 from dataclasses import replace
@@ -30,6 +31,8 @@ TABLES = (
     "returned",
     "label_frequencies",
 )
+LABEL_SET_PARTS = ("data_set", "split_balance", "correlation", "tau_sweep", "ablation", "comparison")
+MODEL_PARTS = ("curves", "seed_runs", "slices", "reliability")
 VOID = {"meta", "link", "img", "br", "input", "line", "circle", "polyline"}
 
 
@@ -169,21 +172,32 @@ def test_text_of_strangers_stays_text(run_data):
             model,
             scores=model.scores.assign(
                 main=evil,
-                subs=[["Casual"]] * len(model.scores),
+                subs=[[]] * len(model.scores),
                 labels=[labels] * len(model.scores),
-                scores=[[0.2, 0.9]] * len(model.scores),
+                scores=[[0.9, 0.2]] * len(model.scores),
+                logits=[[2.0, -1.0]] * len(model.scores),
             ),
+            slices=model.slices.assign(dimension=evil, slice=evil),
             card={"note": evil},
         )
         for model in small.models
     ]
-    result = LabelSetResult(evil, labels, data_set=small.data_set, models=models, failure=evil)
+    result = LabelSetResult(
+        evil,
+        labels,
+        data_set=small.data_set,
+        tau_sweep=small.tau_sweep.assign(scored_on=evil),
+        ablation=small.ablation.assign(form=evil, pooling=evil, loss=evil, scored_on=evil),
+        models=models,
+        failure=evil,
+    )
     tables = {"label_frequencies": frequencies, "quarantined_annotations": quarantined, "label_sets": [result]}
     words = {"title": evil, "notices": [evil], "versions": {evil: evil}, "settings": {evil: [evil]}}
     html = build_report(replace(run_data, **tables, **answers, **words))
     page = Page(html)
     assert all("onerror" not in attrs for _, attrs in page.tags)
     assert all(attrs["href"].startswith("#") for tag, attrs in page.tags if tag == "a")
+    assert "overlooked" in page.text
     assert sum(tag == "script" for tag, _ in page.tags) == 2
     assert evil in " ".join(page.texts)
     assert payload(html)["sets"][0]["labels"] == labels
@@ -256,11 +270,45 @@ def test_empty_table_leaves_the_rest(small, empty):
     assert "Table 3." in page.text
 
 
-@pytest.mark.parametrize("part", ["data_set", "split_balance", "correlation", "comparison"])
-def test_missing_part_of_a_label_set_leaves_the_rest(small, part):
-    result = replace(small.label_sets[0], **{part: None})
-    page = Page(build_report(replace(small, label_sets=[result])))
+@pytest.mark.parametrize("part", LABEL_SET_PARTS)
+@pytest.mark.parametrize("left", ["nothing", "no rows"])
+def test_missing_part_of_a_label_set_leaves_the_rest(small, part, left):
+    result = small.label_sets[0]
+    empty = None if left == "nothing" else getattr(result, part).iloc[:0]
+    page = Page(build_report(replace(small, label_sets=[replace(result, **{part: empty})])))
     assert "Table 3." in page.text
+
+
+@pytest.mark.parametrize("part", [*MODEL_PARTS, "scores", "evaluation"])
+@pytest.mark.parametrize("left", ["nothing", "no rows"])
+@pytest.mark.parametrize("models", ["one", "all"])
+def test_missing_part_of_a_model_leaves_the_rest(small, part, left, models):
+    result = small.label_sets[0]
+    first, *others = [
+        replace(model, **{part: None if left == "nothing" else getattr(model, part).iloc[:0]})
+        for model in result.models
+    ]
+    kept = [first, *(result.models[1:] if models == "one" else others)]
+    page = Page(build_report(replace(small, label_sets=[replace(result, models=kept)])))
+    assert "Table 3." in page.text
+
+
+def test_headings_go_down_one_step_at_a_time(page):
+    levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+
+
+def test_spread_between_seeds_stands_beside_the_figures_of_several_seeds_only(page, run_data):
+    for result, several in zip(run_data.label_sets, (True, False), strict=True):
+        for model in result.models:
+            row = model.evaluation.query("split == 'test' and metric == 'mean5'").iloc[0]
+            figure = rf"{100 * row['value']:.1f} (highest )?{100 * row['low']:.1f}–{100 * row['high']:.1f} "
+            assert bool(re.search(figure + f"± {100 * row['spread']:.1f}", page.text)) == several
+
+
+def test_missing_ablation_says_how_to_get_one(page):
+    assert page.text.count("set ablation.run = true") == 1
 
 
 def test_unreadable_pictures_are_left_out(small):

@@ -1,6 +1,8 @@
 """The views behind the page: what is said about the graph, how numbers read, and which pictures are chosen."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modeling.architectures import ARCHITECTURES
 from modeling.metrics import all_hits
-from pipeline.report import LabelSetResult, ModelResult, ReportData, wording
+from pipeline.report import LabelSetResult, ModelResult, ReportData, charts, wording
 from pipeline.report.charts import Line, line_chart, ticks
 from pipeline.report.comparisons import finding, graph_verdict, oriented, paired_tests_view, verdict
+from pipeline.report.lanes import Lane, lane_plot
 from pipeline.report.score_browser import differences_view, ranked
 from pipeline.report.sources import period, sources_view, window_label
 from pipeline.report.summary import summary_view
@@ -29,7 +33,7 @@ def comparison(difference, low, high, p, a="backbone_max", b="ml_gcn"):
     return pd.DataFrame(rows)
 
 
-def evaluation(value):
+def evaluation(value, spread=None, seeds=1):
     rows = [
         {
             "split": split,
@@ -38,6 +42,8 @@ def evaluation(value):
             "value": value,
             "low": value - 0.04,
             "high": value + 0.04,
+            "spread": spread,
+            "seeds": seeds,
             "images": 200,
         }
         for split in ("validation", "test")
@@ -46,13 +52,21 @@ def evaluation(value):
     return pd.DataFrame(rows)
 
 
-def two_models(table):
-    models = [ModelResult("backbone_max", evaluation(0.70)), ModelResult("ml_gcn", evaluation(0.72))]
+def two_models(table, spread=None, seeds=(1, 1), pooling="max"):
+    models = [
+        ModelResult("backbone_max", evaluation(0.70, spread, seeds[0])),
+        ModelResult("ml_gcn", evaluation(0.72, spread, seeds[1]), card={"pooling": pooling}),
+    ]
     return LabelSetResult("top-5", list("abcde"), comparison=table, models=models)
 
 
+def said(result):
+    card = summary_view(ReportData(label_sets=[result]))["cards"][0]
+    return card["chip"], " ".join(card["sentences"])
+
+
 @pytest.mark.parametrize(
-    ("numbers", "said", "chip"),
+    ("numbers", "words", "chip"),
     [
         ((0.02, 0.01, 0.03, 0.01), "the graph helped, and chance is an unlikely explanation", "The label graph helped"),
         ((-0.02, -0.03, -0.01, 0.01), "the graph did harm", "The label graph did harm"),
@@ -60,11 +74,65 @@ def two_models(table):
         ((0.02, -0.01, 0.05, 0.60), "a difference below about 3.0 points cannot be seen", "no clear difference"),
     ],
 )
-def test_summary_says_whether_the_graph_helped_and_how_sure_that_is(numbers, said, chip):
+def test_summary_says_whether_the_graph_helped_and_how_sure_that_is(numbers, words, chip):
     card = summary_view(ReportData(label_sets=[two_models(comparison(*numbers))]))["cards"][0]
-    assert said in " ".join(card["sentences"])
+    assert words in " ".join(card["sentences"])
     assert chip in card["chip"]
     assert card["best"]["name"] == "ML-GCN"
+    assert "trained once each" in " ".join(card["sentences"])
+
+
+@pytest.mark.parametrize(
+    ("spread", "chip", "words"),
+    [  # the standard error of the difference is spread x sqrt(2 / 3); two of them against 2.0 points
+        (
+            0.005,
+            "The label graph helped",
+            "(± 0.5 for ML-GCN and ± 0.5 for Backbone, max pooling); the seeds alone move",
+        ),
+        (0.012, "The label graph helped", "by about 1.0 points (standard error)"),
+        (0.013, "Graph: a hint that it helped", "but other seeds could turn it round"),
+    ],
+)
+def test_a_difference_that_seeds_could_make_is_only_a_hint(spread, chip, words):
+    shown, sentences = said(two_models(comparison(0.02, 0.01, 0.03, 0.01), spread, (3, 3)))
+    assert shown == chip
+    assert words in sentences.replace("\u00a0", " ")
+    assert "Each figure is the mean of 3 seeds" in sentences
+
+
+def test_seeds_of_one_side_alone_say_nothing_sure():
+    result = two_models(comparison(0.02, 0.01, 0.03, 0.01))
+    several = replace(result.models[1], evaluation=evaluation(0.72, 0.01, 3))
+    chip, sentences = said(replace(result, models=[result.models[0], several]))
+    assert chip == "The label graph helped"
+    assert "(3 for ML-GCN and 1 for Backbone, max pooling), too few to say" in sentences
+
+
+@pytest.mark.parametrize(
+    ("numbers", "words"),
+    [
+        ((0.02, 0.01, 0.03, 0.01), "the graph is ahead of it"),
+        ((0.0, -0.02, 0.02, 0.9), "as far as these images can tell, a head without a graph does as well"),
+        ((-0.02, -0.03, -0.01, 0.2), "a hint that a head without a graph does better"),
+        ((-0.02, -0.03, -0.01, 0.01), "a head without a graph does better"),
+    ],
+)
+def test_summary_says_whether_a_head_without_a_graph_does_as_well(numbers, words):
+    difference, low, high, p = numbers
+    turned = comparison(-difference, -high, -low, p, a="ml_gcn", b="csra")  # the table holds csra - ml_gcn
+    result = two_models(pd.concat([comparison(0.02, 0.01, 0.03, 0.01), turned]))
+    models = [*result.models, ModelResult("csra", evaluation(0.71))]
+    assert f"from CSRA, which has no graph: {words}." in said(replace(result, models=models))[1]
+    assert "CSRA" not in said(two_models(comparison(0.02, 0.01, 0.03, 0.01)))[1]
+
+
+def test_summary_says_when_there_is_no_graph_to_help(run_data):
+    correlation = run_data.label_sets[0].correlation
+    result = two_models(comparison(0.02, 0.01, 0.03, 0.01))
+    assert "no edge" in said(replace(result, correlation=correlation.assign(binary=0)))[1]
+    assert "form identity" in said(replace(result, correlation=correlation.assign(form="identity")))[1]
+    assert "label branch alone" not in said(replace(result, correlation=correlation))[1]
 
 
 def test_pair_can_be_read_both_ways():
@@ -79,8 +147,12 @@ def test_pair_can_be_read_both_ways():
 def test_graph_is_judged_against_the_baseline_with_the_same_pooling():
     both = pd.concat([comparison(0.05, 0.04, 0.06, 0.01, a="backbone"), comparison(0.0, -0.02, 0.02, 0.9)])
     assert graph_verdict(two_models(both)).a == "backbone_max"
-    assert graph_verdict(two_models(comparison(0.05, 0.04, 0.06, 0.01, a="backbone"))).a == "backbone"
+    assert graph_verdict(two_models(both)).same_pooling
+    assert graph_verdict(two_models(both, pooling="average")).a == "backbone"
     assert graph_verdict(two_models(None)) is None
+    other = two_models(comparison(0.05, 0.04, 0.06, 0.01, a="backbone"))
+    assert graph_verdict(other).a == "backbone"
+    assert "not of the graph alone" in said(other)[1]
 
 
 @given(st.floats(-1, 1), st.floats(0, 0.5), st.floats(0, 1))
@@ -111,6 +183,17 @@ def test_ranking_of_the_browser_is_the_metric_of_the_tables(run_data):
         table = next(item.evaluation for item in result.models if item.architecture == model.architecture)
         row = table[(table["split"] == "test") & (table["metric"] == "all@2") & table["label"].isna()]
         assert row["value"].iloc[0] == pytest.approx(hits.mean())
+
+
+def test_scores_of_several_seeds_are_one_row_an_image(run_data):
+    result = run_data.label_sets[0]
+    for model, shown in zip(result.models, ranked(result), strict=True):
+        test = model.scores[model.scores["split"] == "test"]
+        assert test["seed"].nunique() == 3
+        assert len(shown.table) == len(test) / 3
+        image_id = shown.table["image_id"].iloc[7]
+        expected = np.mean(test.loc[test["image_id"] == image_id, "scores"].tolist(), axis=0)
+        assert shown.scores[shown.row_of[image_id]] == pytest.approx(expected)
 
 
 def test_figure_7_counts_every_image_once(run_data):
@@ -165,6 +248,10 @@ def test_thumbnail_budget_is_kept(run_data):
         (wording.p_value(0.0004), "<\u00a00.001"),
         (wording.p_value(0.0319), "0.032"),
         (wording.count(16685), "16,685"),
+        (wording.spread(0.0084), "±\u00a00.8"),
+        (wording.spread(float("nan")), ""),
+        (wording.listed(["a"]), "a"),
+        (wording.listed(["a", "b", "c"], "or"), "a, b or c"),
         (wording.reason_text("http_404"), "deleted at the source (404)"),
         (wording.reason_text("http_503"), "answered with status 503"),
         (wording.reason_text("some_new_reason"), "some new reason"),
@@ -206,3 +293,23 @@ def test_line_chart_escapes_names_and_skips_gaps():
     assert "&lt;b&gt;" in svg
     assert "nan" not in svg
     assert svg.count("<circle") == 1
+
+
+@pytest.mark.parametrize("key", [*ARCHITECTURES, "one_of_ones_own"])
+def test_every_architecture_has_a_mark_of_its_own_shape(key):
+    svg = line_chart([Line("a", f"a-{key}", [1, 2], [0.1, 0.3], mark=2, shape=key)], "title", 0.0, 1.0, 2)
+    assert f'class="spot a-{key}"' in svg
+    css = (Path(charts.__file__).parent / "report.css").read_text("utf-8")
+    if key in ARCHITECTURES:
+        assert re.search(rf"^\.a-{key} {{ --c", css, re.M)
+        assert len({charts.SHAPES.get(name) for name in ARCHITECTURES}) == len(ARCHITECTURES)
+
+
+def test_axis_of_lanes_covers_every_interval():
+    figures = [{"value": 0.71, "low": 0.65, "high": 0.803}, {"value": 0.9, "low": None, "high": None}]
+    plot = lane_plot([Lane("a", [("ml_gcn", "ML-GCN", figures[0])]), Lane("head"), Lane("b", [("x", "X", figures[1])])])
+    assert [tick["text"] for tick in plot["ticks"]] == ["65", "70", "75", "80", "85", "90"]
+    first, second = plot["lanes"][0]["marks"][0], plot["lanes"][2]["marks"][0]
+    assert (first["left"], first["at"], first["width"]) == (0.0, 24.0, 61.2)
+    assert (second["left"], second["at"], second["width"]) == (100.0, 100.0, 0.0)
+    assert lane_plot([Lane("head")]) is None

@@ -1,0 +1,106 @@
+"""The ablation: every form of the label branch on a small budget, so that one sees what each choice is worth.
+
+Adjacency form x tau x global pooling x loss, each trained with several seeds over features of a frozen backbone (see
+``modeling.head_training``) and ranked by the validation split. Loads without torch.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from modeling.correlation import adjacency_of, binarize, conditional_probability, cooccurrence, train_labels
+from modeling.settings import AblationSettings, GraphForm, GraphSettings
+from modeling.tables import ABLATION
+from modeling.training_settings import BackboneSettings, TrainingSettings
+
+
+@dataclass(frozen=True)
+class AblationGraph:
+    """One adjacency of the ablation."""
+
+    form: GraphForm
+    tau: float | None  # None where there is no graph
+    edges: int
+    adjacency: npt.NDArray[np.float64]  # normalised, (C, C)
+
+
+def ablate(
+    data_set: pd.DataFrame,
+    labels: Sequence[str],
+    word_vectors: npt.NDArray[np.floating],
+    graph: GraphSettings,
+    ablation: AblationSettings,
+    backbone: BackboneSettings,
+    training: TrainingSettings,
+    image_path: Callable[[str], Path],
+    cache_dir: Path,
+    progress: Callable[[int, int], None] | None = None,
+) -> pa.Table:
+    """Train and rank every form of the label branch on a DATA_SET: an ABLATION table, best first.
+
+    Of ``graph`` only p counts; forms, thresholds, poolings and losses are those of ``ablation``, everything else is
+    the run's ``training``. Equal scores stand in the order of the settings. The test split is never read. Brings torch
+    when it is called; ``progress`` is told (done, of how many). Raises ModelingError that names a label without a
+    train image, or a picture that can't be read.
+    """
+    from modeling.head_training import HeadForm, compare_heads
+
+    graphs = ablation_graphs(data_set, labels, graph, ablation)
+    cells = list(product(graphs, ablation.poolings, ablation.losses))
+    compared = compare_heads(
+        data_set,
+        labels,
+        word_vectors,
+        [
+            HeadForm("ml_gcn", pooling, loss, adjacency=part.adjacency, learned=part.form == "learned")
+            for part, pooling, loss in cells
+        ],
+        ablation.epochs,
+        ablation.repeats,
+        backbone,
+        training,
+        image_path,
+        cache_dir,
+        progress,
+    )
+    scores = np.array([result.score for result in compared.results])
+    ranked = np.argsort(-scores, kind="stable").tolist()
+    rows = []
+    for rank, at in enumerate(ranked, start=1):
+        (part, pooling, loss), result = cells[at], compared.results[at]
+        row = {"form": part.form, "tau": part.tau, "edges": part.edges, "pooling": pooling, "loss": loss}
+        row |= {"validation_score": result.score, "spread": result.spread, "seeds": ablation.repeats}
+        rows.append(row | {"seconds": result.seconds, "rank": rank, "scored_on": compared.source})
+    return pa.Table.from_pylist(rows, ABLATION)
+
+
+def ablation_graphs(
+    data_set: pd.DataFrame, labels: Sequence[str], graph: GraphSettings, ablation: AblationSettings
+) -> list[AblationGraph]:
+    """The adjacencies to compare, in the order of the settings.
+
+    Of thresholds that leave the same edges the first stands for all; ``identity`` is one, without a threshold.
+    """
+    both, images = cooccurrence(train_labels(data_set, labels))
+    conditional = conditional_probability(both, images, labels)
+    graphs: list[AblationGraph] = []
+    for form in dict.fromkeys(ablation.forms):
+        settings = graph.model_copy(update={"form": form})
+        seen: set[bytes] = set()
+        for tau in ablation.taus:
+            binary = binarize(conditional, tau)
+            content = b"" if form == "identity" else binary.tobytes()
+            if content not in seen:
+                seen.add(content)
+                without = form == "identity"
+                adjacency = adjacency_of(binary, settings)[1]
+                graphs.append(
+                    AblationGraph(form, None if without else tau, 0 if without else int(binary.sum()), adjacency)
+                )
+    return graphs

@@ -1,0 +1,123 @@
+"""The files of a model's folder that are read and written without torch: its card, and the folders of its seeds."""
+
+import json
+import math
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from modeling.errors import ModelingError
+from modeling.model_card import render_model_card
+
+WEIGHTS_NAME = "model.safetensors"
+CARD_NAME = "card.json"
+MODEL_CARD_NAME = "MODEL_CARD.md"
+FORMAT = 2  # of the card
+# In the card, and in the weights' header, so that files which do not belong together are noticed.
+CHECKED = ("architecture", "labels", "graph_hash", "graph_form", "data_set_version", "seed")
+NEEDED = (*CHECKED, "backbone", "training", "label_images", "normalization", "calibration", "weights_sha256")
+_PREFIX = "seed-"  # of the folder of a seed
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """Read a model card; raise ModelingError when it is missing, incomplete or not what this version writes."""
+    path = folder / CARD_NAME
+    if not path.is_file():
+        raise ModelingError(f"no model in {folder}: {CARD_NAME} is missing; train it first")
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ModelingError(f"{path} is no JSON: {error}; train the model again") from error
+    if not isinstance(card, dict) or card.get("format") != FORMAT:
+        raise ModelingError(f"{path}: key 'format' must be {FORMAT}; train the model again with this version")
+    for key in NEEDED:
+        if key not in card:
+            raise ModelingError(f"{path}: key {key!r} is missing; train the model again")
+    _check_labels(path, card)
+    return card
+
+
+def _check_labels(path: Path, card: Mapping[str, Any]) -> None:
+    """What the card says by label is said of each label and of no other; what it calibrates with can be used."""
+    labels, calibration = card["labels"], card["calibration"]
+    for name, values in (
+        ("label_images", card["label_images"]),
+        ("calibration.thresholds", calibration.get("thresholds", {})),
+    ):
+        if odd := sorted(set(labels) ^ set(values)):
+            raise ModelingError(f"{path}: {name} and labels differ in {odd[0]!r}; train the model again")
+    temperature = calibration.get("temperature")
+    if not _is_number(temperature) or temperature <= 0:
+        raise ModelingError(f"{path}: calibration.temperature must be above 0, not {temperature}")
+    for label, value in calibration["thresholds"].items():
+        if not _is_number(value) or not 0 <= value <= 1:
+            raise ModelingError(f"{path}: calibration.thresholds of {label!r} must be from 0 to 1, not {value}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def update_card(folder: Path, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Put values into a model's card, such as ``{"metrics": card_metrics(evaluation)}``, and return the whole card.
+
+    A crash leaves the old card or the new one. Raises ModelingError for a card that can't be read, and for a key that
+    training decides.
+    """
+    card = read_card(folder)
+    for key in values:
+        if key == "format" or key in NEEDED:
+            raise ModelingError(f"{folder / CARD_NAME}: key {key!r} is decided by training and can't be changed")
+    card |= values
+    write_card(folder, card)
+    return card
+
+
+def write_card(folder: Path, card: Mapping[str, Any]) -> None:
+    """Write ``card.json``, whole or not at all; the same card gives the same bytes."""
+    text = json.dumps(card, ensure_ascii=False, indent=2, sort_keys=True, allow_nan=False) + "\n"
+    write_whole(folder / CARD_NAME, text.encode())
+
+
+def write_model_card(folder: Path) -> Path:
+    """Write ``MODEL_CARD.md``, the card for people to read, from ``card.json`` alone; return its path."""
+    path = folder / MODEL_CARD_NAME
+    write_whole(path, render_model_card(read_card(folder)).encode())
+    return path
+
+
+def seed_folders(folder: Path) -> dict[int, Path]:
+    """Return the folder of each seed of a model, by seed; of a model that was trained once, its own.
+
+    Raises ModelingError when a card is missing or is that of another seed.
+    """
+    found = {_seed_of(path): path for path in folder.glob(f"{_PREFIX}*") if path.is_dir()}
+    if not found:
+        return {int(read_card(folder)["seed"]): folder}
+    for seed, path in found.items():
+        if (written := read_card(path)["seed"]) != seed:
+            raise ModelingError(f"{path / CARD_NAME} is of seed {written}: train the model again")
+    return dict(sorted(found.items()))
+
+
+def _seed_of(path: Path) -> int:
+    number = path.name.removeprefix(_PREFIX)
+    if not number.isdecimal():
+        raise ModelingError(f"{path} is no folder of a seed: take it away")
+    return int(number)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Put the bytes beside ``path`` first and take its name at the end, so a crash leaves the old file or the new."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    finally:
+        Path(name).unlink(missing_ok=True)
