@@ -44,7 +44,7 @@ def jobs(settings: Settings) -> Sequence[Any]:
         ),
         _job(
             MODEL,
-            ["model", "training_curves", "seed_runs", "scores", "evaluation", "slices", "reliability"],
+            ["model", "training_curves", "seed_runs", "scores", "evaluation", "slices", "reliability", "model_card"],
             "Train and evaluate one architecture.",
         ),
         _job(ABLATION, ["ablation"], "Compare forms of the model on one label set, on a small budget."),

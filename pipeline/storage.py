@@ -210,6 +210,11 @@ class Storage:
         """Return the key of an image's original bytes."""
         return f"images/{image_id[:2]}/{image_id}"
 
+    def image_or_none(self, image_id: str) -> bytes | None:
+        """Return an image's original bytes; None where it is not stored."""
+        key = self.image_key(image_id)
+        return self.read_bytes(key) if self.exists(key) else None
+
     def image_path(self, image_id: str) -> Path:
         """Return a local path of an image's original bytes, fetched first where the location is remote."""
         key = self.image_key(image_id)

@@ -1,9 +1,8 @@
 """Scores per image, metrics with intervals, comparison between architectures, and the report."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 
 import dagster as dg
-import pyarrow as pa
 
 from modeling import figures, figures_calibration
 from modeling.architectures import display_title
@@ -16,7 +15,7 @@ from modeling.montages import error_gallery
 from modeling.slices import slices as slice_table
 from modeling.slices import worst_errors
 from pipeline.judged import image_facts, judged_scores
-from pipeline.metadata import for_people, markdown, picture, spec, table_asset, table_metadata
+from pipeline.metadata import for_people, markdown, picture, table_asset, table_metadata
 from pipeline.partitions import label_set_models, label_sets, model_partition
 from pipeline.progress import Progress
 from pipeline.report.build import build_report
@@ -57,71 +56,94 @@ def evaluation_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
             table = storage.write_table("scores", table, partition)
         return dg.MaterializeResult(metadata=table_metadata(table))
 
-    @dg.multi_asset(
-        name="evaluating",
-        specs=[
-            spec(
-                "evaluation",
-                group="evaluation",
-                deps=["scores"],
-                description="Recalls, average precision, F1 and calibration error with 95% bootstrap intervals over "
-                "groups of images, and the spread between seeds.",
-            ),
-            spec(
-                "slices",
-                group="evaluation",
-                deps=["scores", "data_set"],
-                description="Recalls by window, source, number of labels, and whether experts saw a prediction.",
-            ),
-            spec(
-                "reliability",
-                group="evaluation",
-                deps=["scores"],
-                description="How often answers of about one probability are right, before and after calibration.",
-            ),
-        ],
-        partitions_def=label_set_models(settings),
+    @dg.asset(
+        **table_asset("evaluation", group="evaluation"), deps=["scores"], partitions_def=label_set_models(settings)
     )
-    def evaluating(
+    def evaluation(
         context: dg.AssetExecutionContext,
         settings: dg.ResourceParam[Settings],
         storage: dg.ResourceParam[Storage],
-    ) -> Iterator[dg.MaterializeResult]:
-        """Measure one architecture on one label set, and complete its model card."""
-        partition = label_set, architecture = model_partition(context.partition_key)
-        title = display_title(architecture, settings.backbone.name)
-        options = settings.evaluation.resamples, settings.evaluation.seed
+    ) -> dg.MaterializeResult:
+        """Recalls, precision, F1 and calibration error with 95% bootstrap intervals over groups of images."""
+        partition = model_partition(context.partition_key)
         with for_people():
-            judged = judged_scores(settings, storage, partition)
-            figures_table = storage.write_table("evaluation", evaluate(judged, *options), partition)
-            facts = image_facts(settings, storage, label_set)
-            parts = storage.write_table("slices", slice_table(judged, facts, *options), partition)
-            reliability = storage.write_table("reliability", reliability_table(judged), partition)
-            _complete_card(storage, label_set, architecture, figures_table)
-        frame = figures_table.to_pandas()
+            scores = judged_scores(settings, storage, partition)
+            table = evaluate(scores, settings.evaluation.resamples, settings.evaluation.seed)
+            table = storage.write_table("evaluation", table, partition)
+        frame = table.to_pandas()
         main = frame[(frame["split"] == "test") & frame["label"].isna()]
         values = {
             row.metric.replace("@", "_at_"): float(row.value) for row in main.itertuples() if row.metric in RECALLS
         }
-        yield dg.MaterializeResult(
-            asset_key="evaluation",
+        return dg.MaterializeResult(
             metadata=table_metadata(
-                figures_table,
+                table,
                 metrics=dg.MetadataValue.md(markdown(main.drop(columns=["label"]))),
-                plot=picture(figures.metric_bars({title: frame})),
-                errors=picture(error_gallery(worst_errors(judged), _picture_of(storage))),
+                plot=picture(figures.metric_bars({display_title(partition[1], settings.backbone.name): frame})),
+                most_wrong=picture(error_gallery(worst_errors(scores), storage.image_or_none)),
                 **values,
-            ),
+            )
         )
-        yield dg.MaterializeResult(
-            asset_key="slices",
-            metadata=table_metadata(parts, plot=picture(figures_calibration.slices_plot(parts.to_pandas()))),
+
+    @dg.asset(
+        **table_asset("slices", group="evaluation"),
+        deps=["scores", "data_set"],
+        partitions_def=label_set_models(settings),
+    )
+    def slices(
+        context: dg.AssetExecutionContext,
+        settings: dg.ResourceParam[Settings],
+        storage: dg.ResourceParam[Storage],
+    ) -> dg.MaterializeResult:
+        """Recalls by window, source, number of labels, and whether experts saw a prediction."""
+        partition = model_partition(context.partition_key)
+        with for_people():
+            scores = judged_scores(settings, storage, partition)
+            facts = image_facts(settings, storage, partition[0])
+            table = slice_table(scores, facts, settings.evaluation.resamples, settings.evaluation.seed)
+            table = storage.write_table("slices", table, partition)
+        return dg.MaterializeResult(
+            metadata=table_metadata(table, plot=picture(figures_calibration.slices_plot(table.to_pandas())))
         )
-        yield dg.MaterializeResult(
-            asset_key="reliability",
-            metadata=table_metadata(
-                reliability, plot=picture(figures_calibration.reliability_plot(reliability.to_pandas()))
-            ),
+
+    @dg.asset(
+        **table_asset("reliability", group="evaluation"), deps=["scores"], partitions_def=label_set_models(settings)
+    )
+    def reliability(
+        context: dg.AssetExecutionContext,
+        settings: dg.ResourceParam[Settings],
+        storage: dg.ResourceParam[Storage],
+    ) -> dg.MaterializeResult:
+        """How often answers of about one probability are right, before and after calibration."""
+        partition = model_partition(context.partition_key)
+        with for_people():
+            table = reliability_table(judged_scores(settings, storage, partition))
+            table = storage.write_table("reliability", table, partition)
+        return dg.MaterializeResult(
+            metadata=table_metadata(table, plot=picture(figures_calibration.reliability_plot(table.to_pandas())))
+        )
+
+    @dg.asset(
+        group_name="evaluation",
+        kinds={"markdown"},
+        owners=["team:data"],
+        deps=["model", "evaluation"],
+        partitions_def=label_set_models(settings),
+    )
+    def model_card(context: dg.AssetExecutionContext, storage: dg.ResourceParam[Storage]) -> dg.MaterializeResult:
+        """What a model is, what it was trained on, what it is worth and what not to use it for, for people to read."""
+        partition = label_set, architecture = model_partition(context.partition_key)
+        with for_people():
+            folder = storage.model_path(label_set, architecture)
+            measured = storage.read_table("evaluation", partition).to_pandas()
+            update_card(folder, {"metrics": card_metrics(measured)})
+            card = write_model_card(folder)
+            storage.write_model_files(label_set, architecture, [CARD_NAME, MODEL_CARD_NAME])
+        return dg.MaterializeResult(
+            metadata={
+                "file": dg.MetadataValue.path(str(card)),
+                "card": dg.MetadataValue.md(card.read_text(encoding="utf-8")),
+            }
         )
 
     @dg.asset(
@@ -163,16 +185,4 @@ def evaluation_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
             metadata={"file": dg.MetadataValue.path(storage.path(REPORT_KEY)), "bytes": len(html)}
         )
 
-    return [scores, evaluating, comparison, report]
-
-
-def _picture_of(storage: Storage) -> Callable[[str], bytes]:
-    return lambda image_id: storage.image_path(image_id).read_bytes()
-
-
-def _complete_card(storage: Storage, label_set: str, architecture: str, evaluation: pa.Table) -> None:
-    """Put what was measured into the model's card, and write the card for people."""
-    folder = storage.model_path(label_set, architecture)
-    update_card(folder, {"metrics": card_metrics(evaluation.to_pandas())})
-    write_model_card(folder)
-    storage.write_model_files(label_set, architecture, [CARD_NAME, MODEL_CARD_NAME])
+    return [scores, evaluation, slices, reliability, model_card, comparison, report]

@@ -60,10 +60,6 @@ def collect(settings: Settings, storage: Storage) -> ReportData:
     windows = window_keys(settings.windows)
     frames: dict[str, pd.DataFrame | None] = {field: _frame(storage, table) for field, table in SINGLE.items()}
 
-    def thumbnail(image_id: str) -> bytes | None:
-        key = storage.image_key(image_id)
-        return storage.read_bytes(key) if storage.exists(key) else None
-
     return ReportData(
         title=settings.report.title,
         notices=settings.report.notices,
@@ -74,7 +70,7 @@ def collect(settings: Settings, storage: Storage) -> ReportData:
         versions=_versions(),
         settings=json.loads(settings.model_dump_json()),
         architecture_names={name: display_title(name, settings.backbone.name) for name in settings.architectures},
-        thumbnail=thumbnail,
+        thumbnail=storage.image_or_none,
         **frames,
     )
 

@@ -515,6 +515,7 @@ def scored(tmp_path: Path) -> Settings:
     for architecture in settings.architectures:
         rows = [
             {
+                "seed": 0,
                 "image_id": image,
                 "split": "validation" if number % 2 else "test",
                 "group_id": image,
@@ -522,6 +523,9 @@ def scored(tmp_path: Path) -> Settings:
                 "subs": [],
                 "labels": ["Casual", "Sporty", "Romantic"],
                 "scores": [0.9, 0.1, 0.1] if is_blind(image, 0.3) == (architecture == "ml_gcn") else [0.1, 0.9, 0.1],
+                "logits": [2.2, -2.2, -2.2]
+                if is_blind(image, 0.3) == (architecture == "ml_gcn")
+                else [-2.2, 2.2, -2.2],
             }
             for number, image in enumerate(IMAGES)
         ]
