@@ -85,22 +85,23 @@ def ablation_graphs(
 ) -> list[AblationGraph]:
     """The adjacencies to compare, in the order of the settings.
 
-    Of thresholds that leave the same edges the first stands for all; ``identity`` is one, without a threshold.
+    What comes to the same matrix is compared once, under the name that comes first: thresholds that leave the same
+    edges, a graph without an edge and ``identity``, a graph of all edges in both directions and its reference code.
+    ``learned`` is on its own, as training changes its matrix.
     """
     both, images = cooccurrence(train_labels(data_set, labels))
     conditional = conditional_probability(both, images, labels)
     graphs: list[AblationGraph] = []
-    for form in dict.fromkeys(ablation.forms):
-        settings = graph.model_copy(update={"form": form})
-        seen: set[bytes] = set()
-        for tau in ablation.taus:
-            binary = binarize(conditional, tau)
-            content = b"" if form == "identity" else binary.tobytes()
-            if content not in seen:
-                seen.add(content)
-                without = form == "identity"
-                adjacency = adjacency_of(binary, settings)[1]
-                graphs.append(
-                    AblationGraph(form, None if without else tau, 0 if without else int(binary.sum()), adjacency)
-                )
+    seen: set[tuple[bool, bytes]] = set()
+    for form, tau in product(dict.fromkeys(ablation.forms), ablation.taus):
+        binary = binarize(conditional, tau)
+        adjacency = adjacency_of(binary, graph.model_copy(update={"form": form}))[1]
+        content = (form == "learned", (adjacency.round(9) + 0.0).tobytes())
+        if content in seen:
+            continue
+        seen.add(content)
+        if form == "identity":
+            graphs.append(AblationGraph(form, None, 0, adjacency))
+        else:
+            graphs.append(AblationGraph(form, tau, int(binary.sum()), adjacency))
     return graphs

@@ -63,7 +63,8 @@ def ablation(table: pd.DataFrame) -> bytes:
     rows = table.sort_values("rank")
     best = rows.head(SHOWN)
     with chart(11.0, 3.6 + 0.27 * len(best)) as figure:
-        figure.suptitle("Each dot: a form of the model; line: their mean", x=0.01, ha="left", fontsize=9, color=GREY)
+        dots = "Each dot: a form of the model (those that come to the same are one); line: their mean"
+        figure.suptitle(dots, x=0.01, ha="left", fontsize=9, color=GREY)
         halves: Any = figure.subfigures(2, 1, height_ratios=(2.9, 0.7 + 0.27 * len(best)))
         above, below = halves
         panels = above.subplots(1, 4, sharey=True, width_ratios=_widths(rows))

@@ -57,7 +57,7 @@ CORRELATION_MATRIX = pa.schema(
         pa.field("reweighted", pa.float64(), nullable=False),  # A'
         pa.field("normalized", pa.float64(), nullable=False),  # what the graph network multiplies by
         pa.field("row_isolated", pa.bool_(), nullable=False),  # the row's label has no neighbour at this tau
-        pa.field("form", pa.string(), nullable=False),  # equation, reference_code, identity
+        pa.field("form", pa.string(), nullable=False),  # equation, reference_code, identity, learned
         pa.field("tau", pa.float64(), nullable=False),
         pa.field("p", pa.float64(), nullable=False),
     ]

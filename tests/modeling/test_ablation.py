@@ -61,18 +61,30 @@ def test_a_row_is_what_its_form_scores(case, cache):
     assert row["spread"] == alone.spread
 
 
-def test_thresholds_that_give_the_same_edges_are_one(case):
-    taus = (0.9, 0.95, 0.1)
-    graphs = ablation_graphs(case.data_set, LABELS, GraphSettings(p=0.3), AblationSettings(taus=taus))
-    assert [(graph.form, graph.tau) for graph in graphs] == [
+def graphs_of(case, **ablation):
+    return ablation_graphs(case.data_set, LABELS, GraphSettings(p=0.3), AblationSettings(**ablation))
+
+
+def test_what_comes_to_the_same_is_compared_once(case):
+    taus = (0.15, 0.9, 0.95, 0.16, 0.1)  # four edges, none, none, four, all six
+    assert not label_graph(train_labels(case.data_set, LABELS), LABELS, GraphSettings(tau=0.9)).binary.any()
+    found = graphs_of(case, taus=taus)
+    assert [(graph.form, graph.tau) for graph in found] == [
         ("identity", None),
-        *[(form, tau) for form in ("equation", "reference_code", "learned") for tau in (0.9, 0.1)],
+        ("equation", 0.15),
+        ("equation", 0.1),
+        ("reference_code", 0.15),
+        ("learned", 0.15),
+        ("learned", 0.9),
+        ("learned", 0.1),
     ]
-    for graph in graphs:
+    for graph in found:
         settings = GraphSettings(form=graph.form, tau=graph.tau or 0.4, p=0.3)
         expected = label_graph(train_labels(case.data_set, LABELS), LABELS, settings)
         np.testing.assert_array_equal(graph.adjacency, expected.normalized)
         assert graph.edges == (0 if graph.form == "identity" else expected.binary.sum())
+    alone = graphs_of(case, forms=("equation", "reference_code"), taus=(0.9,))
+    assert [(graph.form, graph.tau, graph.edges) for graph in alone] == [("equation", 0.9, 0)]
 
 
 def test_test_rows_change_nothing(case, cache, tmp_path):

@@ -60,7 +60,9 @@ def test_a_sweep_from_pictures_to_the_table(case, cache):
     assert rows["best"].sum() == 1
     assert rows["chosen"].tolist() == rows["best"].tolist()
     assert rows.loc[rows["best"], "validation_score"].iloc[0] == rows["validation_score"].max()
-    assert rows["scored_on"].unique().tolist() == ["features of MobileNetV3 small after one training from random weights"]
+    assert rows["scored_on"].unique().tolist() == [
+        "features of MobileNetV3 small after one training from random weights"
+    ]
     assert (rows.groupby("graph")["validation_score"].nunique() == 1).all(), "one training for the same edges"
     assert choose(case, cache, GraphSettings()).equals(table)
     for row in rows.itertuples():
