@@ -3,6 +3,8 @@
 torchvision's random transforms draw once for a whole batch; here every image has its own random numbers.
 """
 
+import functools
+
 import torch
 
 from modeling.networks.style_network import MEAN
@@ -36,13 +38,13 @@ def change(images: torch.Tensor, draws: torch.Tensor, training: TrainingSettings
 
     The result lies in memory as pictures come, channels last.
     """
+    draws = _sent(draws, images.device)
     # Half precision is for the network; pixels would be rounded by it.
     with torch.autocast(images.device.type, enabled=False):
         if training.zoom or training.shift:
             pixels = _pixels(_moved(images.float(), draws, training))
         elif training.flip:
-            mirrored = (draws[:, MIRRORED] < 0.5).to(images.device)
-            pixels = _chosen(mirrored, _pixels(images.flip(-1)), _pixels(images)).float()
+            pixels = _chosen(draws[:, MIRRORED] < 0.5, _pixels(images.flip(-1)), _pixels(images)).float()
         else:
             pixels = _pixels(images).float()
         if training.color:
@@ -50,6 +52,17 @@ def change(images: torch.Tensor, draws: torch.Tensor, training: TrainingSettings
         if training.erase:
             pixels = _erased(pixels, draws, training.erase)
         return pixels.permute(0, 3, 1, 2)
+
+
+def _sent(draws: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Random numbers on the device, sent without waiting for it."""
+    return draws.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else draws
+
+
+@functools.cache
+def _constant(values: tuple[float, ...], device: torch.device) -> torch.Tensor:
+    """Numbers on the device: sent there once, since sending waits for it."""
+    return torch.tensor(values, device=device)
 
 
 def _pixels(images: torch.Tensor) -> torch.Tensor:
@@ -74,7 +87,7 @@ def _moved(images: torch.Tensor, draws: torch.Tensor, training: TrainingSettings
     side = torch.where(draws[:, MIRRORED] < 0.5, -scale, scale) if training.flip else scale
     zero = torch.zeros_like(scale)
     theta = torch.stack([side, zero, move[:, 0], zero, scale, move[:, 1]], dim=1).view(-1, 2, 3)
-    grid = torch.nn.functional.affine_grid(theta.to(images.device), list(images.shape), align_corners=False)
+    grid = torch.nn.functional.affine_grid(theta, list(images.shape), align_corners=False)
     return torch.nn.functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
@@ -84,8 +97,8 @@ def _recolored(pixels: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
     Contrast is the distance to the image's mean grey, saturation the distance to each pixel's grey. All three are
     linear, so they are one matrix and one number an image, and values outside 0..255 are cut off once, at the end.
     """
-    brightness, contrast, saturation = factors.to(pixels.device).T[:, :, None, None]
-    gray = torch.tensor(GRAY, device=pixels.device)[:, None]
+    brightness, contrast, saturation = factors.T[:, :, None, None]
+    gray = _constant(GRAY, pixels.device)[:, None]
     flat = pixels.flatten(1, 2)
     own = brightness * contrast * saturation * torch.eye(3, device=pixels.device)
     mixed = torch.bmm(flat, own + brightness * contrast * (1 - saturation) * gray.expand(3, 3))
@@ -105,13 +118,13 @@ def _erased(pixels: torch.Tensor, draws: torch.Tensor, share: float) -> torch.Te
     rows = _stretch(height, root_of_area * root_of_aspect, draws[:, TOP]) & (draws[:, ERASED] < share)[:, None]
     columns = _stretch(width, root_of_area / root_of_aspect, draws[:, LEFT])
     # Each line of pixels as one long row, for speed.
-    mask = rows.to(pixels.device)[:, :, None] & columns.to(pixels.device).repeat_interleave(3, dim=1)[:, None]
-    mean = torch.tensor(MEAN, device=pixels.device).repeat(width) * 255
+    mask = rows[:, :, None] & columns.repeat_interleave(3, dim=1)[:, None]
+    mean = _constant(MEAN, pixels.device).repeat(width) * 255
     return torch.where(mask, mean, pixels.flatten(2)).view(pixels.shape)
 
 
 def _stretch(size: int, length: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
     """Which of ``size`` pixels lie in a stretch of ``length`` (N,) as a share, at ``place`` (N,) 0..1: (N, size)."""
     start = (place * (1 - length))[:, None]
-    pixel = (torch.arange(size) + 0.5) / size
+    pixel = (torch.arange(size, device=place.device) + 0.5) / size
     return (pixel >= start) & (pixel < start + length[:, None])

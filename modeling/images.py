@@ -41,7 +41,7 @@ def load_image(source: Path | Image.Image, size: tuple[int, int], resize: Resize
     try:
         with Image.open(source) as image:
             return _fitted(image, size, resize)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError, SyntaxError, RuntimeError, Image.DecompressionBombError) as error:
         raise ModelingError(f"image {source} can't be read: {error}; leave it out or replace it") from error
 
 

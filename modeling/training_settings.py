@@ -238,11 +238,16 @@ FINE_TUNE_TRAINING: dict[str, Any] = {
     "preset": "fine_tune",
     "image_size": (192, 128),
     "batch_size": 32,
-    "epochs": 8,
+    "epochs": 6,
+    "image_learning_rate": 3e-4,
     "batch_norm": "frozen",
     "ema": 0.98,
+    "zoom": 0.2,
+    "shift": 0.1,
+    "color": 0.25,
+    "views": 8,
     "flip_average": True,
-    "graph": {"product": "scaled_dot"},
+    "graph": {"pooling": "average", "word_vectors": "centered", "hidden": 256},
 }
 PRESETS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "small": (SMALL_TRAINING, {"name": "resnet18", "weights": "none", "trainable": "all"}),

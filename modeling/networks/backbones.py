@@ -184,7 +184,7 @@ class _PatchStem(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         patches = self.project(images).flatten(2).transpose(1, 2)
-        tokens = torch.cat([self.class_token.expand(len(images), -1, -1), patches], dim=1)
+        tokens = torch.cat([self.class_token.expand(images.shape[0], -1, -1), patches], dim=1)
         embedded: torch.Tensor = self.dropout(tokens + self.positions)
         return embedded
 

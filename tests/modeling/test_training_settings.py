@@ -16,7 +16,7 @@ def test_given_values_stand_over_those_of_the_preset():
     training, backbone = preset("fine_tune", {"epochs": 3, "graph": {"hidden": 64}}, {"trainable": "head"})
     assert training.epochs == 3
     assert training.graph.hidden == 64
-    assert training.graph.product == "scaled_dot"
+    assert training.graph.word_vectors == "centered"
     assert training.image_size == preset("fine_tune")[0].image_size
     assert backbone.trainable == "head"
     assert backbone.name == "mobilenet_v2"
@@ -40,7 +40,10 @@ def test_the_paper_preset_is_the_method():
         ({"epoch": 3}, "epoch"),
         ({"epochs": 0}, "epochs"),
         ({"image_size": (16, 64)}, "image_size"),
-        ({"loss": "focal"}, "loss"),
+        ({"loss": "hinge"}, "loss"),
+        ({"loss_options": {"clip": 1.0}}, "loss_options.clip"),
+        ({"stages": [{"epochs": 2, "trainable": "most"}]}, "stages.0.trainable"),
+        ({"views": 0}, "views"),
         ({"graph": {"layers": 3}}, "graph.layers"),
     ],
 )
@@ -48,6 +51,26 @@ def test_a_wrong_key_or_value_is_named(values: dict[str, object], named: str):
     with pytest.raises(ValidationError) as caught:
         TrainingSettings(**values)
     assert ".".join(str(part) for part in caught.value.errors()[0]["loc"]).startswith(named)
+
+
+def test_stages_decide_how_many_epochs_there_are():
+    stages = [{"epochs": 2, "trainable": "head"}, {"epochs": 5, "trainable": 8}]
+    training = TrainingSettings(epochs=40, stages=stages)
+    assert training.epochs == 7
+    assert TrainingSettings(stages=training.stages).epochs == 7
+
+
+def test_a_step_schedule_needs_rising_epochs():
+    with pytest.raises(ValidationError, match="say after which epochs the rates fall, in step_epochs"):
+        TrainingSettings(schedule="step")
+    with pytest.raises(ValidationError, match="step_epochs must rise"):
+        TrainingSettings(schedule="step", step_epochs=(4, 4))
+    assert TrainingSettings(schedule="step", step_epochs=(2, 4)).step_factor == 0.1
+
+
+def test_repeats_have_the_seeds_that_follow():
+    assert TrainingSettings(seed=5, repeats=3).seeds == (5, 6, 7)
+    assert TrainingSettings().seeds == (0,)
 
 
 def test_a_random_backbone_has_to_be_trained():
