@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,10 @@ import pyarrow as pa
 from modeling.correlation import adjacency_of, binarize, conditional_probability, cooccurrence, train_labels
 from modeling.settings import AblationSettings, GraphForm, GraphSettings
 from modeling.tables import ABLATION
-from modeling.training_settings import BackboneSettings, TrainingSettings
+from modeling.training_settings import BackboneSettings, LossName, Pooling, TrainingSettings
+
+if TYPE_CHECKING:
+    from modeling.head_training import HeadComparison
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,9 @@ class AblationGraph:
     tau: float | None  # None where there is no graph
     edges: int
     adjacency: npt.NDArray[np.float64]  # normalised, (C, C)
+
+
+_Cell = tuple[AblationGraph, Pooling, LossName]
 
 
 def ablate(
@@ -57,10 +64,7 @@ def ablate(
         data_set,
         labels,
         word_vectors,
-        [
-            HeadForm("ml_gcn", pooling, loss, adjacency=part.adjacency, learned=part.form == "learned")
-            for part, pooling, loss in cells
-        ],
+        [HeadForm("ml_gcn", pooling, loss, part.adjacency, part.form == "learned") for part, pooling, loss in cells],
         ablation.epochs,
         ablation.repeats,
         backbone,
@@ -69,15 +73,19 @@ def ablate(
         cache_dir,
         progress,
     )
+    return pa.Table.from_pylist(_ranked(cells, compared, ablation.repeats), ABLATION)
+
+
+def _ranked(cells: Sequence[_Cell], compared: "HeadComparison", seeds: int) -> list[dict[str, Any]]:
+    """Rows of the table, best first; ``compared`` has a result for each of the cells."""
     scores = np.array([result.score for result in compared.results])
-    ranked = np.argsort(-scores, kind="stable").tolist()
     rows = []
-    for rank, at in enumerate(ranked, start=1):
+    for rank, at in enumerate(np.argsort(-scores, kind="stable").tolist(), start=1):
         (part, pooling, loss), result = cells[at], compared.results[at]
         row = {"form": part.form, "tau": part.tau, "edges": part.edges, "pooling": pooling, "loss": loss}
-        row |= {"validation_score": result.score, "spread": result.spread, "seeds": ablation.repeats}
+        row |= {"validation_score": result.score, "spread": result.spread, "seeds": seeds}
         rows.append(row | {"seconds": result.seconds, "rank": rank, "scored_on": compared.source})
-    return pa.Table.from_pylist(rows, ABLATION)
+    return rows
 
 
 def ablation_graphs(

@@ -1,4 +1,7 @@
-"""What the frozen blocks of a network make of the pictures, computed once and kept in memory-mapped files."""
+"""What the frozen blocks of a network make of the pictures, computed once and kept in memory-mapped files.
+
+Of a picture that is a map (D, h, w), or (S, D) where the frozen blocks end between a vision transformer's tokens.
+"""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
@@ -10,6 +13,8 @@ from modeling import torchvision_guard  # noqa: F401  (before torch)
 import numpy as np
 import numpy.typing as npt
 import torch
+import torchvision
+from torch import nn
 
 from modeling.augmentation import DRAWS, change, changes_more_than_sides
 from modeling.augmentation import VERSION as AUGMENTATION_VERSION
@@ -33,10 +38,10 @@ def cached_activations(
     device: torch.device,
     progress: Progress | None = None,
 ) -> Activations:
-    """Return the frozen blocks' results for each picture and its mirror image: a memory map (N, 2, D, h, w) float16.
+    """Return the frozen blocks' results for each picture and its mirror image: a memory map (N, 2, ...) float16.
 
     ``pictures`` are (N, H, W, 3) uint8 and ``pictures_key`` names them. The file is named by it and by the frozen
-    blocks and their weights, so that every architecture and seed over the same backbone shares one file. The network
+    blocks' ``fingerprint``, so that every architecture and seed over the same backbone shares one file. The network
     is moved to ``device`` and put in evaluation mode. ``progress`` is told (pictures done, of how many) while they are
     computed. Raises ModelingError when results do not fit float16, or the files do not fit the disk.
     """
@@ -47,7 +52,7 @@ def cached_activations(
         return np.stack([frozen(images), frozen(images.flip(-1))], axis=1)
 
     return _cached(
-        cache_dir / f"{content_key(pictures_key, *frozen.name)}.raw",
+        cache_dir / f"{content_key(pictures_key, *frozen.fingerprint)}.raw",
         np.arange(len(pictures)),
         pictures.shape[1] * pictures.shape[2],
         both_sides,
@@ -66,7 +71,7 @@ def cached_views(
     device: torch.device,
     progress: Progress | None = None,
 ) -> tuple[Activations, ...]:
-    """Return the frozen blocks' results for changed versions of some pictures: memory maps (N, D, h, w) float16.
+    """Return the frozen blocks' results for changed versions of some pictures: memory maps (N, ...) float16.
 
     There are ``training.views - 1`` of them, as the pictures themselves are the first version, or none where
     ``training`` asks for no change but the mirror image. ``rows`` (N,) chooses among ``pictures`` (M, H, W, 3) uint8,
@@ -90,7 +95,7 @@ def cached_views(
             if progress is not None:
                 progress((version - 1) * len(rows) + done, len(versions) * len(rows))
 
-        key = content_key(pictures_key, *frozen.name, AUGMENTATION_VERSION, how, str(version), *map(str, rows))
+        key = content_key(pictures_key, *frozen.fingerprint, AUGMENTATION_VERSION, how, str(version), *map(str, rows))
         path = cache_dir / f"{key}.raw"
         views.append(_cached(path, rows, pictures.shape[1] * pictures.shape[2], changed, told))
     return tuple(views)
@@ -105,17 +110,26 @@ def version_draws(file_ids: Sequence[str], version: int) -> torch.Tensor:
     return torch.from_numpy(draws)
 
 
+def fingerprint(part: nn.Module, device: torch.device) -> tuple[str, ...]:
+    """Return texts that change with whatever changes the results of a part of a network.
+
+    They are its structure, a hash of its weights and statistics, the kind of device, and the versions that compute.
+    """
+    digest = hashlib.sha256()
+    for name, value in part.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.cpu().numpy().tobytes())
+    versions = f"torch {torch.__version__}", f"torchvision {torchvision.__version__}"
+    return (str(part), digest.hexdigest(), device.type, *versions)
+
+
 class _Frozen:
-    """The frozen blocks on a device, ready to run; ``name`` are texts that change with them."""
+    """The frozen blocks on a device, ready to run."""
 
     def __init__(self, network: StyleNetwork, device: torch.device) -> None:
         self.network = network.to(device).eval()
         self.device = device
-        digest = hashlib.sha256()
-        for name, value in network.frozen_blocks.state_dict().items():
-            digest.update(name.encode())
-            digest.update(value.cpu().numpy().tobytes())
-        self.name = (str(network.frozen_blocks), digest.hexdigest(), device.type)
+        self.fingerprint = fingerprint(network.frozen_blocks, device)
 
     def images(self, pictures: Pixels, index: Index) -> torch.Tensor:
         """Some of the pictures on the device, (B, 3, H, W) uint8."""

@@ -26,10 +26,11 @@ Index = npt.NDArray[np.int64]
 class ImageRows:
     """Rows of an array of pictures with their targets; nothing is read before it is needed.
 
-    ``inputs`` is a memory map: pictures (M, H, W, 3) uint8, or activations (M, 2, D, h, w) float16 of each picture and
-    its mirror image. ``rows`` (N,) says which of them belong here; ``targets`` (N, C) float32 are theirs, and so are
-    ``weights`` (N, C) float32, what each target counts in the loss (None: all 1). ``views`` are memory maps
-    (N, D, h, w) float16, each with the activations of another changed version of the N pictures, for training.
+    ``inputs`` is a memory map: pictures (M, H, W, 3) uint8, or activations (M, 2, ...) float16 of each picture and its
+    mirror image, the dots standing for what the frozen blocks give: a map (D, h, w), or a vision transformer's tokens
+    (S, D). ``rows`` (N,) says which of them belong here; ``targets`` (N, C) float32 are theirs, and so are ``weights``
+    (N, C) float32, what each target counts in the loss (None: all 1). ``views`` are memory maps (N, ...) float16, each
+    with the activations of another changed version of the N pictures, for training.
 
     Memory maps are pickled as the names of their files, so a process that gets such rows reads the same pages.
     """
@@ -57,14 +58,15 @@ class ImageRows:
     @property
     def are_activations(self) -> bool:
         """Do the inputs come from frozen blocks?"""
-        return self.inputs.ndim == 5
+        # The number of axes does not tell: a transformer's tokens have as many as pictures.
+        return self.inputs.dtype == np.float16
 
     def pictures(self, index: Index) -> torch.Tensor:
         """Return pictures (B, 3, H, W) uint8, laid out in memory as they are in the file: channels last."""
         return torch.from_numpy(np.asarray(self.inputs[self.rows[index]])).permute(0, 3, 1, 2)
 
     def activations(self, index: Index, version: Index) -> torch.Tensor:
-        """Return activations (B, D, h, w) float32 of the pictures (version 0), mirror images (1) or views (2, ...)."""
+        """Return activations (B, ...) float32 of the pictures (version 0), mirror images (1) or views (2, 3, ...)."""
         if not self.views:
             return torch.from_numpy(np.asarray(self.inputs[self.rows[index], version])).float()
         values = np.empty((len(index), *self.inputs.shape[2:]), dtype=self.inputs.dtype)

@@ -4,20 +4,37 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from modeling.architectures import ARCHITECTURES
 from modeling.errors import ModelingError
 from modeling.model_card import render_model_card
 
 WEIGHTS_NAME = "model.safetensors"
 CARD_NAME = "card.json"
 MODEL_CARD_NAME = "MODEL_CARD.md"
-FORMAT = 2  # of the card
-# In the card, and in the weights' header, so that files which do not belong together are noticed.
-CHECKED = ("architecture", "labels", "graph_hash", "graph_form", "data_set_version", "seed")
-NEEDED = (*CHECKED, "backbone", "training", "label_images", "normalization", "calibration", "weights_sha256")
+FORMAT = 3  # of the card
+_TEXT, _OR_NULL = (str,), (str, type(None))
+# What decides a model's answers, with its types. It is in the card and in the weights' header, so that files which do
+# not belong together, and a card that was changed by hand, are noticed.
+CHECKED: dict[str, tuple[type, ...]] = {
+    "architecture": _TEXT,
+    "labels": (list,),
+    "graph_hash": _OR_NULL,
+    "graph_form": _OR_NULL,
+    "data_set_version": _TEXT,
+    "seed": (int,),
+    "backbone": (dict,),
+    "pooling": _TEXT,
+    "training": (dict,),
+    "label_images": (dict,),
+    "normalization": (dict,),
+    "calibration": (dict,),
+}
+NEEDED = {**CHECKED, "weights_sha256": _TEXT}
+_KINDS = {str: "text", list: "a list", int: "a whole number", dict: "a table", type(None): "null"}
 _PREFIX = "seed-"  # of the folder of a seed
 
 
@@ -32,26 +49,37 @@ def read_card(folder: Path) -> dict[str, Any]:
         raise ModelingError(f"{path} is no JSON: {error}; train the model again") from error
     if not isinstance(card, dict) or card.get("format") != FORMAT:
         raise ModelingError(f"{path}: key 'format' must be {FORMAT}; train the model again with this version")
-    for key in NEEDED:
+    for key, kinds in NEEDED.items():
         if key not in card:
             raise ModelingError(f"{path}: key {key!r} is missing; train the model again")
+        _check_kind(path, key, card[key], kinds)
+    if card["architecture"] not in ARCHITECTURES:
+        known = ", ".join(ARCHITECTURES)
+        raise ModelingError(f"{path}: architecture {card['architecture']!r} is not known; there are: {known}")
     _check_labels(path, card)
     return card
+
+
+def _check_kind(path: Path, key: str, value: object, kinds: Sequence[type]) -> None:
+    if type(value) not in kinds:
+        wanted = " or ".join(_KINDS[kind] for kind in kinds)
+        raise ModelingError(f"{path}: {key} must be {wanted}, not {json.dumps(value):.40}; train the model again")
 
 
 def _check_labels(path: Path, card: Mapping[str, Any]) -> None:
     """What the card says by label is said of each label and of no other; what it calibrates with can be used."""
     labels, calibration = card["labels"], card["calibration"]
-    for name, values in (
-        ("label_images", card["label_images"]),
-        ("calibration.thresholds", calibration.get("thresholds", {})),
-    ):
+    for label in labels:
+        _check_kind(path, "each of labels", label, _TEXT)
+    thresholds = calibration.get("thresholds")
+    _check_kind(path, "calibration.thresholds", thresholds, (dict,))
+    for name, values in (("label_images", card["label_images"]), ("calibration.thresholds", thresholds)):
         if odd := sorted(set(labels) ^ set(values)):
             raise ModelingError(f"{path}: {name} and labels differ in {odd[0]!r}; train the model again")
     temperature = calibration.get("temperature")
     if not _is_number(temperature) or temperature <= 0:
         raise ModelingError(f"{path}: calibration.temperature must be above 0, not {temperature}")
-    for label, value in calibration["thresholds"].items():
+    for label, value in thresholds.items():
         if not _is_number(value) or not 0 <= value <= 1:
             raise ModelingError(f"{path}: calibration.thresholds of {label!r} must be from 0 to 1, not {value}")
 

@@ -72,21 +72,33 @@ class CheckpointFile:
         return time.monotonic() - self._written >= self._cost / MOST_SHARE
 
     def write(self, state: TrainingState) -> None:
-        """Write beside the file first and take its name at the end: a crash leaves the old file or the new one."""
+        """Write beside the file first and take its name at the end: a crash leaves the old file or the new one.
+
+        Raises ModelingError where the disk does not take it.
+        """
         started = time.monotonic()
+        tensors = {key: value.detach().cpu().contiguous() for key, value in state.tensors().items()}
+        try:
+            self._write(tensors, json.dumps([epoch.as_row() for epoch in state.epochs]))
+        except (SafetensorError, OSError) as error:
+            raise ModelingError(
+                f"no checkpoint can be written to {self.path.parent}: {error}; make room there, and train "
+                "again: it goes on from the last one"
+            ) from error
+        self._written = time.monotonic()
+        self._cost = self._written - started
+
+    def _write(self, tensors: State, epochs: str) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=self._prefix)
         os.close(handle)
         try:
-            tensors = {key: value.detach().cpu().contiguous() for key, value in state.tensors().items()}
-            save_file(tensors, name, {EPOCHS: json.dumps([epoch.as_row() for epoch in state.epochs])})
+            save_file(tensors, name, {EPOCHS: epochs})
             with Path(name).open("rb") as file:
                 os.fsync(file.fileno())
             Path(name).replace(self.path)
         finally:
             Path(name).unlink(missing_ok=True)
-        self._written = time.monotonic()
-        self._cost = self._written - started
 
     def read(self) -> TrainingState | None:
         """Return what was written last, or None; raise ModelingError when the file can't be read."""

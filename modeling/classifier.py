@@ -212,7 +212,7 @@ class MultiLabelClassifier(lightning.LightningModule):
         if best_epoch(self.epochs).epoch == self.epoch:
             self._best = {name: value.cpu().clone() for name, value in changing(self.scoring_network).items()}
             self._best_logits = logits.cpu()
-        over = is_finished(self.epochs, self.training_settings)
+        over = is_finished(self.epochs, self.training_settings, self.stages)
         if over:
             self.trainer.should_stop = True
         if self.trainer.is_global_zero and (over or self.checkpoint.is_due):

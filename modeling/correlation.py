@@ -1,7 +1,8 @@
 """The label graph of a label set: from counts or a data set to its matrices, their table, their health and their hash.
 
-The formulas are in ``modeling.adjacency`` and are offered here too. A graph counts the train images of the label set
-only, or takes counts that somebody published.
+The formulas are in ``modeling.adjacency`` and are offered here too; ``equation_adjacency`` and
+``reference_code_adjacency`` are for who has conditional probabilities and needs no table. A graph counts the train
+images of the label set only, or takes counts that somebody published.
 """
 
 import hashlib
@@ -38,7 +39,6 @@ __all__ = [
     "TAUS",
     "GraphHealth",
     "LabelGraph",
-    "adjacency_from_table",
     "adjacency_of",
     "binarize",
     "conditional_probability",
@@ -110,14 +110,16 @@ def graph_from_counts(both: ArrayLike, images: ArrayLike, labels: Sequence[str],
     ``images`` (C,) those that carry each label (``nums``), whole numbers as ints or floats. Where the published code
     divides by a sum plus 1e-6, the division here is exact: entries differ by less than 1e-6.
 
-    Raises ModelingError for counts that do not fit the labels or are no counts, names a label without an image, and
-    while ``settings.tau`` is still to be chosen.
+    Raises ModelingError for counts that do not fit the labels or are no counts, names a label without an image and a
+    pair of labels whose counts can't be (not the same both ways, or more than the images of a label), and while
+    ``settings.tau`` is still to be chosen.
     """
     tau = settings.threshold
     pairs = _counts(both, "both", (len(labels), len(labels)))
     np.fill_diagonal(pairs, 0)
     singles = _counts(images, "images", (len(labels),))
     conditional = conditional_probability(pairs, singles, labels)
+    _check_pairs(pairs, singles, labels)
     binary = binarize(conditional, tau)
     reweighted, normalized = adjacency_of(binary, settings)
     return LabelGraph(tuple(labels), singles, pairs, conditional, binary, reweighted, normalized, settings)
@@ -191,12 +193,6 @@ def graph_from_table(table: pd.DataFrame | pa.Table) -> LabelGraph:
     )
 
 
-def adjacency_from_table(table: pd.DataFrame | pa.Table) -> tuple[list[str], Floats]:
-    """Label list and the matrix that the graph network multiplies by, ``(C, C)`` float64."""
-    graph = graph_from_table(table)
-    return list(graph.labels), graph.normalized
-
-
 def graph_health(graph: LabelGraph | pd.DataFrame | pa.Table) -> GraphHealth:
     """Edges, isolated labels, and how much the graph is a star around its dominant label."""
     known = graph if isinstance(graph, LabelGraph) else graph_from_table(graph)
@@ -258,6 +254,24 @@ def graph_hash(graph: LabelGraph | pd.DataFrame | pa.Table) -> str:
         "normalized": known.normalized.tolist(),
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _check_pairs(both: Ints, images: Ints, labels: Sequence[str]) -> None:
+    """Raise ModelingError that names the first pair of labels whose counts contradict each other."""
+    uneven = np.argwhere(both != both.T)
+    if len(uneven):
+        row, column = uneven[0]
+        raise ModelingError(
+            f"counts 'both' say {both[row, column]} for {labels[row]!r} with {labels[column]!r} and "
+            f"{both[column, row]} the other way round: give one number for both"
+        )
+    too_many = np.argwhere(both > images[:, None])
+    if len(too_many):
+        row, column = too_many[0]
+        raise ModelingError(
+            f"counts 'both' say {both[row, column]} images with {labels[row]!r} and {labels[column]!r}, but "
+            f"counts 'images' only {images[row]} with {labels[row]!r}: correct one of them"
+        )
 
 
 def _counts(values: ArrayLike, name: str, shape: tuple[int, ...]) -> Ints:

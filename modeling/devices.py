@@ -37,7 +37,7 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def check_devices(device: torch.device, training: TrainingSettings, validation_images: int) -> None:
+def check_devices(device: torch.device, training: TrainingSettings, train_images: int, validation_images: int) -> None:
     """Raise ModelingError when a training can't be shared by ``training.devices`` devices of the kind of ``device``."""
     count = training.devices
     if count == 1:
@@ -48,14 +48,26 @@ def check_devices(device: torch.device, training: TrainingSettings, validation_i
         raise ModelingError(f"training.devices is {count}, but there are {torch.cuda.device_count()} GPUs: lower it")
     if count > validation_images:
         raise ModelingError(f"training.devices is {count}, with {validation_images} validation images: lower it")
+    # GPUs share the statistics of a batch; a CPU process has those of its own part only.
+    images = min(training.batch_size, train_images)
+    if device.type == "cpu" and training.batch_norm == "update" and images // count < 2:
+        raise ModelingError(
+            f"training.devices is {count}, with {images} images a step: batch normalisation needs two for each "
+            'process; lower training.devices, raise training.batch_size, or set training.batch_norm to "frozen"'
+        )
+
+
+def used_precision(training: TrainingSettings, device: torch.device) -> Literal["float32", "bf16"]:
+    """Return what ``training.precision`` comes to on a device."""
+    if training.precision == "auto":
+        has_it = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        return "bf16" if has_it else "float32"
+    return training.precision
 
 
 def trainer_precision(training: TrainingSettings, device: torch.device) -> Literal["32-true", "bf16-mixed"]:
     """Return Lightning's name of the precision that the settings ask for on a device."""
-    if training.precision == "auto":
-        has_it = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-        return "bf16-mixed" if has_it else "32-true"
-    return "bf16-mixed" if training.precision == "bf16" else "32-true"
+    return "bf16-mixed" if used_precision(training, device) == "bf16" else "32-true"
 
 
 def is_out_of_memory(error: BaseException) -> bool:

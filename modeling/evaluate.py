@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from modeling.calibration import bin_of, calibrated, expected_calibration_error, f1_thresholds
+from modeling.calibration import calibrated, expected_calibration_error, f1_thresholds
 from modeling.errors import ModelingError
 from modeling.metrics import (
     MEAN_OF_FIVE,
@@ -26,18 +26,17 @@ from modeling.metrics import (
     weighted_average_precision,
 )
 from modeling.paired_tests import holm, mcnemar, sign_flip
-from modeling.resampling import Floats, GroupBootstrap, interval
-from modeling.scored_images import Bools, ScoredImages, mean_over_seeds, predicted_labels, scored_images, splits_of
+from modeling.resampling import Floats, GroupBootstrap, interval, quantiles
+from modeling.scored_images import ScoredImages, mean_over_seeds, scored_images, splits_of
 from modeling.tables import COMPARISON, EVALUATION
 
-__all__ = ["compare", "evaluate", "mean_over_seeds", "predicted_labels"]
+__all__ = ["compare", "evaluate", "mean_over_seeds"]
 
 PER_LABEL_RECALL = "all@2"
 
 _Row: TypeAlias = dict[str, Any]
-_Measured: TypeAlias = tuple[
-    str, str | None, Floats, Floats, int
-]  # metric, label, by seed (S,), resampled (B,), support
+# metric, label, by seed (S,), resampled (B,) or none, support
+_Measured: TypeAlias = tuple[str, str | None, Floats, Floats | None, int]
 
 
 def evaluate(scores: pd.DataFrame | pa.Table, resamples: int = 1000, seed: int = 0) -> pa.Table:
@@ -49,6 +48,10 @@ def evaluate(scores: pd.DataFrame | pa.Table, resamples: int = 1000, seed: int =
     the test split also cf1 and of1, with thresholds fitted on the validation rows of the same seed, which the resamples
     leave as they are; without validation rows they are left out. ``images`` is the support: all images, or those that
     carry the label. A metric of a label without images has the value null.
+
+    There is no interval (null) of ece and ece_raw: a resample repeats answers, which makes every bin's gap between
+    probability and share more uneven, so percentiles of resamples lie above the error that they should hold. Nor is
+    there one where every image hits or every one misses.
 
     Raises ModelingError as ``scored_images`` does, and when the splits were scored with different seeds or labels.
     """
@@ -100,7 +103,7 @@ def _measures(images: ScoredImages, bootstrap: GroupBootstrap, fitted_on: Scored
     yield "map", None, _mean_of_defined(precisions), resampled_means, len(images.image_ids)
     if fitted_on is not None:
         yield from _f1(images, bootstrap, fitted_on)
-    yield from _calibration_errors(images, bootstrap)
+    yield from _calibration_errors(images)
     right = np.stack([all_hits(logits, images.targets, 2) for logits in images.logits])  # (S, N)
     for index, label in enumerate(images.labels):
         carried = images.targets[:, index]
@@ -152,23 +155,11 @@ def _f1(images: ScoredImages, bootstrap: GroupBootstrap, fitted_on: ScoredImages
         yield name, None, points, again, len(images.image_ids)
 
 
-def _calibration_errors(images: ScoredImages, bootstrap: GroupBootstrap) -> Iterator[_Measured]:
-    """Expected calibration error after and before temperature scaling."""
+def _calibration_errors(images: ScoredImages) -> Iterator[_Measured]:
+    """Expected calibration error after and before temperature scaling, without resamples."""
     for name, answers in (("ece", images.probabilities), ("ece_raw", calibrated(images.logits, 1.0))):
         by_seed = np.array([expected_calibration_error(values, images.targets) for values in answers])
-        resampled = [_resampled_error(values, images.targets, bootstrap) for values in answers]
-        yield name, None, by_seed, np.mean(resampled, axis=0), len(images.image_ids)
-
-
-def _resampled_error(probabilities: Floats, targets: Bools, bootstrap: GroupBootstrap) -> Floats:
-    """Expected calibration error of each resample: ``(B,)``.
-
-    In a bin, the gap between mean probability and share true, times the answers, is the sum of probability minus truth.
-    """
-    place, edges = bin_of(probabilities)
-    gaps = probabilities - targets
-    by_bin = np.stack([np.where(place == index, gaps, 0).sum(axis=1) for index in range(len(edges) - 1)], axis=1)
-    return np.asarray(np.abs(bootstrap.shares(by_bin)).sum(axis=1) / targets.shape[1])
+        yield name, None, by_seed, None, len(images.image_ids)
 
 
 def _compare(first: str, a: ScoredImages, second: str, b: ScoredImages, resamples: int, seed: int) -> Iterator[_Row]:
@@ -192,7 +183,7 @@ def _compare(first: str, a: ScoredImages, second: str, b: ScoredImages, resample
 
 
 def _difference(value_a: float, value_b: float, resampled: Floats) -> _Row:
-    low, high = interval(resampled)
+    low, high = quantiles(resampled)
     return {"value_a": value_a, "value_b": value_b, "difference": value_b - value_a, "low": low, "high": high}
 
 
@@ -204,8 +195,8 @@ def _mean_of_defined(values: Floats) -> Floats:
     return np.asarray(np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0))
 
 
-def _row(split: str, metric: str, label: str | None, by_seed: Floats, resampled: Floats, images: int) -> _Row:
-    low, high = interval(resampled)
+def _row(split: str, metric: str, label: str | None, by_seed: Floats, resampled: Floats | None, images: int) -> _Row:
+    low, high = (None, None) if resampled is None else interval(resampled)
     value, spread = _mean_and_spread(by_seed)
     return {
         "split": split,

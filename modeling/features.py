@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from modeling.architectures import display_title
-from modeling.devices import choose_device, reproducible
+from modeling.devices import choose_device, memory_named, reproducible
 from modeling.images import Pixels, cached_images
 from modeling.networks.style_network import build_network
 from modeling.pooled_features import POOLED, Features, pooled_features
@@ -47,8 +47,8 @@ def label_free_features(
     A backbone with pretrained weights gives its last feature map, averaged over the picture and its mirror image,
     before any training here. Random weights say less about pictures than their colours do, so without pretrained
     weights the features are ``color_layout``. Resized pictures are shared with the trainings through ``cache_dir``;
-    ``progress`` is told (images done, of how many). Raises ModelingError for a picture that can't be read or weights
-    that do not fit.
+    ``progress`` is told (images done, of how many). Raises ModelingError for a picture that can't be read, weights
+    that do not fit, or when memory is not enough.
     """
     describe: _Describe = _colors
     source = "colours of the picture"
@@ -109,7 +109,7 @@ def _averages(backbone: BackboneSettings) -> _Describe:
         progress: Progress | None,
     ) -> Features:
         device = choose_device(training.device)
-        with reproducible(training.seed, training.threads, device):
+        with memory_named(training), reproducible(training.seed, training.threads, device):
             network = build_network("linear_probe", backbone, training, [""]).network
             features = pooled_features(network, file_ids, image_path, training, cache_dir, device, progress)
         average: Features = features[:, :, POOLED.index("average")].mean(axis=1)

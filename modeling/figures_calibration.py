@@ -22,10 +22,15 @@ DIMENSION_TITLES = {
 }
 
 
+FEW = 10  # answers; a bin of fewer has a mark of its own, and the line goes past it
+
+
 def reliability_plot(table: "pd.DataFrame | pa.Table", split: str = "test") -> bytes:
     """Share of true answers by probability, before and after calibration, from a RELIABILITY table; below, the counts.
 
-    On the diagonal, of the answers given with 70% as many are true. A table without rows of the split gives empty axes.
+    On the diagonal, of the answers given with 70% as many are true. The calibration error in the legend counts the
+    answers of all seeds together, as the table does; EVALUATION has the mean of the seeds' errors. The line leaves out
+    bins of fewer than 10 answers. A table without rows of the split gives empty axes.
     """
     rows = as_frame(table)
     rows = rows[rows["split"] == split]
@@ -35,9 +40,11 @@ def reliability_plot(table: "pd.DataFrame | pa.Table", split: str = "test") -> b
         for after, color, marker, name in ((False, ORANGE, "s", "before"), (True, BLUE, "o", "after")):
             part = rows[rows["calibrated"] == after]
             filled = part[part["answers"] > 0]
-            label = f"{name} calibration, error {100 * _error(filled):.1f}%" if len(filled) else None
-            line = {"marker": marker, "ms": 5, "lw": 1.4, "color": color, "label": label}
-            shares.plot(100 * filled["probability"], 100 * filled["share"], **line)
+            label = f"{name} calibration, error {100 * _error(filled):.1f}%, seeds together" if len(filled) else None
+            sure, few = filled[filled["answers"] >= FEW], filled[filled["answers"] < FEW]
+            line = {"marker": marker, "ms": 5, "lw": 1.4, "color": color}
+            shares.plot(100 * sure["probability"], 100 * sure["share"], label=label, **line)
+            shares.plot(100 * few["probability"], 100 * few["share"], **line | {"ls": "", "mfc": "none"})
             edges = 100 * np.append(part["low"], part["high"].iloc[-1:])
             if len(part):
                 counts.stairs(part["answers"], edges, color=color, lw=1.4, fill=False, ls="-" if after else "--")

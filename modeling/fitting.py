@@ -3,6 +3,7 @@
 import logging
 import multiprocessing
 import os
+import signal
 import sys
 import tempfile
 import warnings
@@ -92,8 +93,22 @@ def fit(job: Job, built: BuiltNetwork, progress: Progress | None) -> None:
     """
     if job.training.devices > 1:
         _fit_together(job, progress)
-    else:
+        return
+    with _interruptible():
         _fit_here(job, built, progress, {"devices": [job.device.index or 0] if job.device.type == "cuda" else 1})
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C be a KeyboardInterrupt: Lightning makes it an exit with code 1, and has any later one ignored."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as error:
+        if not isinstance(error.__context__, KeyboardInterrupt):
+            raise
+        signal.signal(signal.SIGINT, handler)
+        raise KeyboardInterrupt from error
 
 
 def _fit_here(job: Job, built: BuiltNetwork, progress: Progress | None, devices: dict[str, Any]) -> None:

@@ -11,18 +11,20 @@ from modeling import torchvision_guard  # noqa: F401  (before torch)
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import torch
 from safetensors.torch import load_file
 
+from modeling import checkpoints
 from modeling.architectures import display_title
-from modeling.devices import choose_device, reproducible
-from modeling.errors import ModelingError
-from modeling.images import content_key
-from modeling.label_sets import data_set_version, label_matrix
+from modeling.devices import choose_device, memory_named, reproducible, usable_threads
+from modeling.images import VERSION, content_key
+from modeling.label_sets import data_set_version
 from modeling.losses import target_weights
 from modeling.model_files import WEIGHTS_NAME, package_versions
 from modeling.networks.style_network import StyleNetwork, build_network
 from modeling.pooled_features import Features, pooled_features
 from modeling.repeats import train_repeats
+from modeling.training_rows import labelled_rows
 from modeling.training_settings import BackboneSettings, GraphHeadSettings, TrainingSettings
 
 TRAINING_SHARE = 0.8  # of the progress, where the backbone is trained first
@@ -55,34 +57,27 @@ def head_data(
 
     With pretrained weights they are the backbone's before any training here; with random weights those of the
     architecture ``backbone``, trained once with the run's own settings and kept in ``cache_dir``. ``progress`` is told
-    (done, of how many). Raises ModelingError when a split or a label has no image, or a picture can't be read.
+    (done, of how many). Raises ModelingError when a split or a label has no image, a picture can't be read, or memory
+    is not enough.
     """
-    rows = data_set[data_set["split"].isin(["train", "validation"])].sort_values("image_id", kind="stable")
-    targets = label_matrix(rows["main"], rows["subs"], labels).astype(np.float32)
-    train_rows, validation_rows = (np.flatnonzero(rows["split"] == split) for split in ("train", "validation"))
-    for split, found in (("train", train_rows), ("validation", validation_rows)):
-        if not len(found):
-            raise ModelingError(f"no image in the {split} split: label more images, or change the shares of the splits")
-    empty = [label for label, images in zip(labels, targets[train_rows].sum(axis=0), strict=True) if not images]
-    if empty:
-        raise ModelingError(f"label {empty[0]!r} has no train image: leave it out of the label set or label more")
+    rows = labelled_rows(data_set, labels)
     device = choose_device(training.device)
     name, begin = display_title("backbone", backbone.name), 0.0
-    with reproducible(training.seed, training.threads, device):
+    with memory_named(training), reproducible(training.seed, training.threads, device):
         if backbone.weights == "none":
             begin = TRAINING_SHARE
-            network = _trained(rows, labels, backbone, training, image_path, cache_dir, part(progress, 0, begin))
+            told = part(progress, 0, begin)
+            network = _trained(rows.frame, labels, backbone, training, image_path, cache_dir, device, told)
             source = f"features of {name} after one training from random weights"
         else:
             network = build_network("linear_probe", backbone, training, labels).network
             source = f"features of {name} before training"
-        files = rows["file_id"].tolist()
+        files = rows.frame["file_id"].tolist()
         told = part(progress, begin, 1)
         features = pooled_features(network, files, image_path, training, cache_dir, device, told)
-    main = np.array([list(labels).index(label) for label in rows["main"]], dtype=np.int64)
     options = training.loss_options
-    weights = target_weights(main, targets, options.main_weight, options.sub_weight)
-    return HeadData(features, targets, weights, train_rows, validation_rows, source)
+    weights = target_weights(rows.mains, rows.targets, options.main_weight, options.sub_weight)
+    return HeadData(features, rows.targets, weights, rows.places["train"], rows.places["validation"], source)
 
 
 def part(progress: Progress | None, begin: float, end: float) -> Progress | None:
@@ -100,23 +95,43 @@ def _trained(
     training: TrainingSettings,
     image_path: Callable[[str], Path],
     cache_dir: Path,
+    device: torch.device,
     progress: Progress | None,
 ) -> StyleNetwork:
     """The network of the architecture ``backbone``, trained on the rows; its weights are kept by what decides them."""
     once = training.model_copy(update={"repeats": 1, "devices": 1, "graph": GraphHeadSettings()})
-    settings = (
-        once.model_dump_json(),
-        backbone.model_dump_json(),
-        *(f"{k} {v}" for k, v in package_versions().items()),
-    )
-    key = content_key("backbone", data_set_version(rows), *labels, *settings)
+    key = _backbone_key(rows, labels, backbone, once, device)
     weights = cache_dir / "backbones" / f"backbone-{key}.safetensors"
     if not weights.exists():
         weights.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=weights.parent, prefix=".backbone-") as folder:
             out = Path(folder)
-            train_repeats(rows, labels, None, None, "backbone", backbone, once, image_path, cache_dir, out, progress)
+            trained = train_repeats(
+                rows, labels, None, None, "backbone", backbone, once, image_path, cache_dir, out, progress
+            )
             (out / WEIGHTS_NAME).replace(weights)
+        trained.forget()
     network = build_network("backbone", backbone, once, labels, load_weights=False).network
     network.load_state_dict(load_file(weights))
     return network
+
+
+def _backbone_key(
+    rows: pd.DataFrame,
+    labels: Sequence[str],
+    backbone: BackboneSettings,
+    training: TrainingSettings,
+    device: torch.device,
+) -> str:
+    """A hash of everything that decides the weights of a training from random ones; as that of its checkpoint."""
+    return content_key(
+        "backbone",
+        checkpoints.VERSION,
+        VERSION,
+        data_set_version(rows),
+        backbone.model_dump_json(),
+        training.model_dump_json(),
+        f"{device.type} {training.threads or usable_threads()}",
+        *(f"{name} {version}" for name, version in package_versions().items()),
+        *labels,
+    )

@@ -21,8 +21,8 @@ import torch
 from torch import nn
 
 from modeling.architectures import ARCHITECTURES
-from modeling.batches import epoch_order
-from modeling.devices import choose_device, reproducible
+from modeling.batches import Batch, epoch_order
+from modeling.devices import choose_device, memory_named, reproducible
 from modeling.errors import ModelingError
 from modeling.head_features import HeadData, head_data, part
 from modeling.losses import make_loss
@@ -31,6 +31,7 @@ from modeling.networks.heads import build_head
 from modeling.pooled_features import POOLED
 from modeling.training_settings import BackboneSettings, LossName, Pooling, TrainingSettings
 
+SCORED = 4096  # validation images scored at a time
 MOST_STEPS = 8  # of an epoch; where there are more images, batches are larger, so that a comparison stays quick
 FEATURES_SHARE = 0.4  # of the whole work, as the progress bar has it
 
@@ -93,7 +94,7 @@ def compare_heads(
     Rows of the test split, and their pictures, are never read. Features and a backbone trained for them are kept in
     ``cache_dir`` and shared by everything that compares heads on the same images. The same inputs give the same scores
     on the same machine. ``progress`` is told (done, of 1000). Raises ModelingError when a split or label has no image,
-    a picture can't be read, a head takes feature maps, or a training diverges.
+    a picture can't be read, a head takes feature maps, a training diverges, or memory is not enough.
     """
     for form in forms:
         if ARCHITECTURES[form.architecture].takes_map:
@@ -125,21 +126,16 @@ def train_head(
     """Train one head with one seed; return the best mean of the five recalls on the validation split, and its epoch.
 
     Adam with the label branch's learning rate falling to zero by half a cosine, in batches of the run's size, or larger
-    ones where there are more than MOST_STEPS in an epoch. Of equal epochs the first is the best.
+    ones where there are more than MOST_STEPS in an epoch. Of equal epochs the first is the best. Raises ModelingError
+    when the training diverges or memory is not enough.
     """
     training = training.model_copy(update={"loss": form.loss})
     device = choose_device(training.device)
-    pooling = POOLED.index(form.pooling)
     batches = max(1, min(MOST_STEPS, len(data.train) // training.batch_size))
-    with reproducible(seed, training.threads, device):
+    scores = []
+    with memory_named(training), reproducible(seed, training.threads, device):
         head = build_head(
-            form.architecture,
-            data.features.shape[-1],
-            training,
-            labels,
-            word_vectors,
-            form.adjacency,
-            form.learned,
+            form.architecture, data.features.shape[-1], training, labels, word_vectors, form.adjacency, form.learned
         ).to(device)
         targets = data.targets[data.train]
         loss = make_loss(training, targets.sum(axis=0).astype(np.int64), len(targets)).to(device)
@@ -147,41 +143,58 @@ def train_head(
             head.parameters(), training.label_learning_rate, weight_decay=training.weight_decay, fused=True
         )
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, epochs * batches)
-        scores = []
         for epoch in range(epochs):
-            for inputs, wanted, weights in _batches(data, pooling, training, batches, (seed, epoch)):
-                features = nn.functional.dropout(inputs.to(device), training.dropout)
-                adam.zero_grad()
-                loss(head(features), wanted.to(device), None if weights is None else weights.to(device)).backward()
-                if training.gradient_clip is not None:
-                    nn.utils.clip_grad_norm_(head.parameters(), training.gradient_clip)
-                adam.step()
+            for batch in _batches(data, form.pooling, training, batches, (seed, epoch)):
+                _step(head, loss, adam, batch, training, device)
                 schedule.step()
-            scores.append(_validation_score(head, data, pooling, training, device))
+            scores.append(_validation_score(head, data, form.pooling, training, device))
     return max(scores), int(np.argmax(scores)) + 1
 
 
+def _step(
+    head: nn.Module,
+    loss: nn.Module,
+    adam: torch.optim.Optimizer,
+    batch: Batch,
+    training: TrainingSettings,
+    device: torch.device,
+) -> None:
+    """Change the head's weights by one batch of features, targets and weights."""
+    inputs, targets, weights = batch
+    features = nn.functional.dropout(inputs.to(device), training.dropout)
+    adam.zero_grad()
+    loss(head(features), targets.to(device), None if weights is None else weights.to(device)).backward()
+    if training.gradient_clip is not None:
+        nn.utils.clip_grad_norm_(head.parameters(), training.gradient_clip)
+    adam.step()
+
+
 def _batches(
-    data: HeadData, pooling: int, training: TrainingSettings, batches: int, draw: tuple[int, int]
-) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]]:
+    data: HeadData, pooling: Pooling, training: TrainingSettings, batches: int, draw: tuple[int, int]
+) -> Iterator[Batch]:
     """Features (B, D), targets and weights (B, C) of an epoch's batches, drawn from (seed, epoch)."""
     random = np.random.default_rng(draw)
     order = data.train[epoch_order(data.targets[data.train], training.sampling, random)]
     mirrored = (random.random(len(order)) < (0.5 if training.flip else 0.0)).astype(np.int64)
     for rows, side in zip(np.array_split(order, batches), np.array_split(mirrored, batches), strict=True):
         weights = None if data.weights is None else torch.from_numpy(data.weights[rows])
-        features = np.asarray(data.features[rows, side, pooling])
+        features = np.asarray(data.features[rows, side, POOLED.index(pooling)])
         yield torch.from_numpy(features), torch.from_numpy(data.targets[rows]), weights
 
 
 @torch.inference_mode()
 def _validation_score(
-    head: nn.Module, data: HeadData, pooling: int, training: TrainingSettings, device: torch.device
+    head: nn.Module, data: HeadData, pooling: Pooling, training: TrainingSettings, device: torch.device
 ) -> float:
     """Mean of the five recalls on the validation split, as the run would score it (``training.flip_average``)."""
     sides = range(2 if training.flip_average else 1)
-    features = [torch.from_numpy(np.asarray(data.features[data.validation, side, pooling])) for side in sides]
-    logits = torch.stack([head(side.to(device)) for side in features]).mean(dim=0)
-    if not torch.isfinite(logits).all():
+    parts = []
+    for start in range(0, len(data.validation), SCORED):
+        rows = data.validation[start : start + SCORED]
+        features = (np.asarray(data.features[rows, side, POOLED.index(pooling)]) for side in sides)
+        logits = torch.stack([head(torch.from_numpy(side).to(device)) for side in features]).mean(dim=0)
+        parts.append(logits.float().cpu())
+    outputs = torch.cat(parts)
+    if not torch.isfinite(outputs).all():
         raise ModelingError("the training of a head diverged: lower training.label_learning_rate")
-    return mean_of_five(logits.float().cpu().numpy(), data.targets[data.validation] > 0)
+    return mean_of_five(outputs.numpy(), data.targets[data.validation] > 0)

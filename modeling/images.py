@@ -6,9 +6,11 @@ import math
 import mmap
 import os
 import shutil
-from collections import deque
+import struct
+import warnings
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -19,11 +21,32 @@ from PIL import Image, ImageOps
 
 from modeling.devices import usable_threads
 from modeling.errors import ModelingError
+from modeling.ordered_work import in_order
+from modeling.picture_files import printable
 from modeling.training_settings import ResizePolicy
 
-VERSION = "1"  # changes when the same file would give other pixels
+VERSION = "2"  # changes when the same file would give other pixels
 GROUND = (255, 255, 255)  # behind transparent pixels and around padded pictures
 CHUNK = 64  # pictures written at a time
+MAX_PIXELS = 100_000_000  # of a picture as stored; what a crawl keeps by default
+# What Pillow raises for bytes that are no picture, for broken EXIF (TypeError, struct.error), and for a closed file.
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    RuntimeError,
+    AssertionError,
+    AttributeError,
+    TypeError,
+    LookupError,
+    EOFError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
+# Pillow warns from 89 million pixels on. MAX_PIXELS is the limit here, and a filter cannot be set in threads.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 Pixels = npt.NDArray[np.uint8]
 Value = TypeVar("Value", bound=np.generic)
@@ -34,19 +57,30 @@ def load_image(source: Path | Image.Image, size: tuple[int, int], resize: Resize
     """Return a picture as RGB uint8 (height, width, 3) of ``size`` (height, width) in pixels.
 
     A JPEG is decoded at the smallest scale that is no smaller than ``size``; EXIF rotation is applied; transparent
-    pixels become white. Raises ModelingError when a file is missing or is no picture that can be read.
+    pixels become white; 16-bit greyscale is scaled to 8. Raises ModelingError when a file is missing, or is no picture
+    that can be read, or one of more than MAX_PIXELS.
     """
-    if isinstance(source, Image.Image):
-        return _fitted(source, size, resize)
     try:
+        if isinstance(source, Image.Image):
+            return _fitted(source, size, resize)
         with Image.open(source) as image:
             return _fitted(image, size, resize)
-    except (OSError, ValueError, SyntaxError, RuntimeError, Image.DecompressionBombError) as error:
-        raise ModelingError(f"image {source} can't be read: {error}; leave it out or replace it") from error
+    except _UNREADABLE as error:
+        said = str(error) or type(error).__name__
+        raise ModelingError(f"image {_named(source)} can't be read: {said}; leave it out or replace it") from error
+
+
+def _named(source: Path | Image.Image) -> str:
+    if not isinstance(source, Image.Image):
+        return printable(source)
+    name = getattr(source, "filename", "")  # "" when it was opened from memory, absent when it was made there
+    return printable(name) if name else f"of {source.width} x {source.height} pixels in memory"
 
 
 def _fitted(image: Image.Image, size: tuple[int, int], resize: ResizePolicy) -> Pixels:
     height, width = size
+    if image.width * image.height > MAX_PIXELS:
+        raise ValueError(f"{image.width} x {image.height} pixels are more than the limit of {MAX_PIXELS:,}")
     longest = max(height, width)
     image.draft("RGB", (longest, longest))  # does something for JPEG only, and only downwards
     turned = ImageOps.exif_transpose(image)
@@ -65,11 +99,25 @@ def _on_ground(image: Image.Image) -> Image.Image:
     """RGB, with a white ground where the picture is transparent."""
     if image.mode == "RGB":
         return image
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        return _on_ground(_eight_bits(image))
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         layer = image.convert("RGBA")
         ground = Image.new("RGBA", layer.size, (*GROUND, 255))
         return Image.alpha_composite(ground, layer).convert("RGB")
     return image.convert("RGB")
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """L, or LA where it has a transparent value, of 16-bit greyscale: 65535 / 257 is 255. ``convert`` would clip."""
+    values = image.convert("I")
+    grey = values.point(lambda value: value / 257 + 0.5).convert("L")  # + 0.5: rounded, since it cuts off
+    clear = image.info.get("transparency")
+    grey.info.pop("transparency", None)
+    if clear is not None:
+        visible = np.asarray(values) != clear
+        grey.putalpha(Image.fromarray(visible.astype(np.uint8) * np.uint8(255)))
+    return grey
 
 
 def cached_images(
@@ -90,26 +138,19 @@ def cached_images(
     """
     key = content_key("images", VERSION, *map(str, size), resize, *image_ids)
     shape = (len(image_ids), *size, 3)
+    threads = usable_threads()
 
     def chunks() -> Iterator[Pixels]:
-        pictures = _in_threads(lambda image_id: load_image(image_path(image_id), size, resize), image_ids)
+        pictures = in_order(
+            lambda image_id: load_image(image_path(image_id), size, resize),
+            image_ids,
+            lambda: ThreadPoolExecutor(threads, "decode"),
+            4 * threads,
+        )
         for start in range(0, len(image_ids), CHUNK):
             yield np.stack([next(pictures) for _ in image_ids[start : start + CHUNK]])
 
     return cached_array(cache_dir / f"images-{key}.raw", shape, np.dtype(np.uint8), chunks, progress)
-
-
-def _in_threads(load: Callable[[str], Pixels], image_ids: Sequence[str]) -> Iterator[Pixels]:
-    """Load in threads, in order, a few ahead of what is taken."""
-    threads = usable_threads()
-    waiting: deque[Future[Pixels]] = deque()
-    with ThreadPoolExecutor(threads, "decode") as pool:
-        for image_id in image_ids:
-            waiting.append(pool.submit(load, image_id))
-            if len(waiting) > 4 * threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
 
 
 def content_key(*parts: str) -> str:
@@ -172,18 +213,25 @@ def cached_array(
             fcntl.flock(file, fcntl.LOCK_EX)
             if not _is_still(file, part):
                 continue  # another process was faster, or failed: look again
+            if path.exists():  # since the look before the lock; what was opened is new and empty
+                part.unlink()
+                continue
             try:
                 _check_room(path.parent, math.prod(shape) * dtype.itemsize)
                 _write(file, shape, dtype, batches(), progress)
-                part.replace(path)
-            finally:
+                part.replace(path)  # from here on the name `.part` may be another process's
+            except BaseException:
                 part.unlink(missing_ok=True)
+                raise
     return np.memmap(path, dtype=dtype, mode="r", shape=shape)
 
 
 def _is_still(file: IO[bytes], path: Path) -> bool:
     """Is the open file the one that has this name now?"""
-    return path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat())
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _check_room(folder: Path, size: int) -> None:

@@ -1,10 +1,10 @@
 """Any number of pictures through networks: read in threads, in batches, in order, few in memory at a time."""
 
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from threading import Barrier
@@ -23,6 +23,7 @@ from modeling.devices import usable_threads
 from modeling.errors import ModelingError
 from modeling.images import load_image
 from modeling.networks.style_network import StyleNetwork
+from modeling.ordered_work import in_order
 from modeling.training_settings import ResizePolicy
 
 Source = Path | str | Image.Image
@@ -30,8 +31,7 @@ CPU_BATCH = 8  # pictures; larger ones do not fit into a core's cache and are sl
 GPU_BATCH = 64
 AHEAD = 2  # batches for each thread that may be read, or answered, before they are asked for
 
-In = TypeVar("In")
-Out = TypeVar("Out")
+Item = TypeVar("Item")
 
 
 class PixelNetwork(nn.Module):
@@ -95,11 +95,11 @@ class Inference:
             yield from (self.answer(self.read(batch)) for batch in first)
             return
         count = min(self.threads or usable_threads(), usable_threads())
-        work = chain(first, batches)
+        work, pool = chain(first, batches), partial(lone_threads, count)
         if on_cpu:
-            yield from in_order(lambda batch: self.answer(self.read(batch)), work, count)
+            yield from in_order(lambda batch: self.answer(self.read(batch)), work, pool, AHEAD * count)
         else:
-            with closing(in_order(self.read, work, count)) as read:
+            with closing(in_order(self.read, work, pool, AHEAD * count)) as read:
                 yield from map(self.answer, read)
 
     def read(self, sources: list[Source]) -> _Batch:
@@ -127,32 +127,14 @@ class Inference:
         return Answered(batch.sources, batch.errors, logits.cpu().numpy())
 
 
-def batched(items: Iterable[In], size: int) -> Iterator[list[In]]:
+def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
     """Yield lists of ``size`` items, and what is left at the end."""
     iterator = iter(items)
     while batch := list(islice(iterator, size)):
         yield batch
 
 
-def in_order(function: Callable[[In], Out], items: Iterable[In], threads: int) -> Generator[Out, None, None]:
-    """Yield ``function`` of each item in order, worked out in threads, no more than a few items ahead.
-
-    Inside the threads torch works with one thread of its own. Closing the iterator ends the work.
-    """
-    waiting: deque[Future[Out]] = deque()
-    pool = _pool(threads)
-    try:
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) > AHEAD * threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _pool(threads: int) -> ThreadPoolExecutor:
+def lone_threads(threads: int) -> ThreadPoolExecutor:
     """Threads in each of which torch computes alone; elsewhere it goes on as before."""
     before = torch.get_num_threads()
     ready = Barrier(threads + 1)

@@ -3,6 +3,10 @@
 Scores are ``(N, C)`` floats, targets ``(N, C)`` booleans: image by label, both in the label order of the label set. For
 an image, R is the set of its labels (main and sub) and T_k the k labels with the highest scores, ties broken by label
 order.
+
+``any_recall``, ``all_recall``, ``too_many_labels``, ``per_label_all_recall`` and ``mean_average_precision`` are the
+published metrics in their plain form, for use on their own; ``modeling.evaluate`` works the same out of single hits,
+which its intervals need.
 """
 
 from collections.abc import Callable

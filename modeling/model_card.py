@@ -8,6 +8,7 @@ import pandas as pd
 
 from modeling.architectures import ARCHITECTURES, display_title
 from modeling.metrics import RECALLS
+from modeling.training_settings import LossSettings
 
 Card = Mapping[str, Any]
 
@@ -16,7 +17,7 @@ _METRICS = (*RECALLS, "mean5", "map", "cf1", "of1", "ece", "ece_raw")
 _TITLES = {
     "mean5": "mean of the five recalls",
     "map": "mean average precision",
-    "cf1": "CF1 (mean of the labels' F1)",
+    "cf1": "CF1 (harmonic mean of the labels' mean precision and mean recall)",
     "of1": "OF1 (F1 of all answers)",
     "ece": "expected calibration error",
     "ece_raw": "expected calibration error, before temperature scaling",
@@ -29,12 +30,14 @@ _TRAINING = {
     "image_size": "image size, height x width in pixels",
     "resize": "how pictures get that size",
     "epochs": "epochs, at most",
+    "patience": "epochs without a better one after which training stops",
     "batch_size": "images per step",
-    "image_learning_rate": "learning rate of a pretrained image branch",
-    "label_learning_rate": "learning rate of the label branch or linear head",
-    "scratch_learning_rate": "learning rate of a random image branch",
+    "image_learning_rate": "learning rate of the pretrained image branch",
+    "scratch_learning_rate": "learning rate of the image branch, which started from random weights",
+    "label_learning_rate": "learning rate of the head",
     "schedule": "schedule of the learning rates",
     "warmup": "warm-up, share of the steps",
+    "gradient_clip": "largest norm of the gradient",
     "loss": "loss",
     "sampling": "order of the images",
     "precision": "precision",
@@ -49,11 +52,22 @@ _TRAINING = {
     "erase": "share that loses a rectangle",
     "flip_average": "answers are the mean of picture and mirror image",
 }
+# Numbers of the losses, by the loss that reads them; the weights of labels count with every loss.
+_LOSS_OPTIONS = {
+    "focal": {"focal_gamma": "focal loss, gamma", "focal_alpha": "focal loss, alpha"},
+    "asymmetric": {
+        "gamma_positive": "asymmetric loss, gamma of positives",
+        "gamma_negative": "asymmetric loss, gamma of negatives",
+        "clip": "asymmetric loss, taken off a negative's probability",
+    },
+    "class_balanced": {"beta": "class-balanced loss, beta"},
+}
+_WEIGHTS = {"main_weight": "weight of an image's main label", "sub_weight": "weight of an image's sub labels"}
 _LIMITS = """\
-The model ranks the style labels above for pictures of people in clothes, of the kind that it was trained on. It was
-made to sort and to search collections of such pictures, and to help people who label more of them.
+The model ranks the labels above for pictures of the kind that it was trained on. It was made to sort and to search
+collections of such pictures, and to help people who label more of them.
 
-- It knows these labels only, and gives each a probability, even for a picture without clothes.
+- It knows these labels only, and gives each a probability, even for a picture that shows none of them.
 - Labels are opinions of the annotators whose answers it learned from; it repeats their taste, time and place.
 - Labels with few train images, and pictures unlike those of the data set, are answered less well than the figures say.
 - Probabilities and thresholds were fitted on the validation split; with other pictures, fit them anew.
@@ -84,7 +98,7 @@ def render_model_card(card: Card) -> str:
     """Return the model card as Markdown. Raises KeyError when ``card`` is not what ``read_card`` returns."""
     title = display_title(card["architecture"], card["backbone"]["name"])
     parts = [
-        f"# {escape(title)}: {len(card['labels'])} fashion style labels",
+        f"# {escape(title)}: {len(card['labels'])} labels",
         escape(ARCHITECTURES[card["architecture"]].description),
         "Pictures in, one probability for each label out; an image may carry several.",
         *_section("Labels", _labels(card)),
@@ -153,16 +167,43 @@ def _image_branch(card: Card) -> str:
 
 
 def _training(card: Card) -> Iterator[tuple[str, object]]:
-    training = card["training"]
+    training = card["training"] | ({"precision": card["precision"]} if "precision" in card else {})
+    unused = _unused_rates(card)
     for key, name in _TRAINING.items():
         value = training[key]
-        if value is None or value is False or (value == 0 and value is not True):
+        if key in unused or value is None or value is False or (value == 0 and value is not True):
             continue
         yield name, _plain(value)
+        if key == "schedule" and value == "step":
+            epochs = ", ".join(str(epoch) for epoch in training["step_epochs"])
+            yield "the rates fall", f"after epoch {epochs}, each time to {training['step_factor']:g} of what they were"
+        if key == "loss":
+            yield from _loss_options(training)
+    if "device" in card:
+        yield "device", card["device"]
     if stages := training["stages"]:
         yield "staged unfreezing", "; ".join(f"{stage['epochs']} epochs {stage['trainable']}" for stage in stages)
     yield "seed", card["seed"]
     yield "best epoch, by the validation split", card["best_epoch"]
+
+
+def _unused_rates(card: Card) -> set[str]:
+    """The learning rates that nothing was trained with."""
+    architecture, backbone = ARCHITECTURES[card["architecture"]], card["backbone"]
+    own = architecture.image_branch == "backbone"
+    if architecture.frozen or (own and backbone["trainable"] == "head"):
+        return {"image_learning_rate", "scratch_learning_rate"}
+    pretrained = own and backbone["weights"] != "none"
+    return {"scratch_learning_rate" if pretrained else "image_learning_rate"}
+
+
+def _loss_options(training: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    """The numbers of the loss that are not as usual."""
+    usual = LossSettings().model_dump()
+    for key, name in (_LOSS_OPTIONS.get(training["loss"], {}) | _WEIGHTS).items():
+        value = training["loss_options"][key]
+        if value != usual[key]:
+            yield name, "none" if value is None else value
 
 
 def _plain(value: object) -> str:
@@ -181,11 +222,13 @@ def _results(card: Card) -> Iterator[str]:
     if metrics is None:
         yield "It was not evaluated yet."
         return
-    yield (
-        "Figures are means over the trainings with different seeds; in brackets 95% bootstrap intervals over groups of "
-        "images, and ± the standard deviation between the seeds. The test split had no part in training or calibration."
-    )
     overall = {split: metrics[split]["overall"] for split in _SPLITS}
+    several = any(metric["seeds"] > 1 for split in _SPLITS for metric in overall[split].values())
+    yield (
+        ("Figures are means over the trainings with different seeds, ± the standard deviation between them. " * several)
+        + "In brackets stand 95% bootstrap intervals over groups of images. The test split had no part in training or "
+        "calibration."
+    )
     names = [name for name in _METRICS if any(name in overall[split] for split in _SPLITS)]
     yield _table(
         ["", *_SPLITS],

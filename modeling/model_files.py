@@ -66,12 +66,12 @@ def package_versions() -> dict[str, str]:
 def save_model(folder: Path, state: Mapping[str, torch.Tensor], card: Mapping[str, Any]) -> Path:
     """Write weights and card into ``folder``, each file whole or not at all; return the path of the weights.
 
-    What the card says about labels, graph and data is written into the weights' header too, and the sha256 of the
-    weights into the card, so that files which do not belong together are noticed.
+    All of the card that decides the answers is written into the weights' header too, and the sha256 of the weights into
+    the card, so that files which do not belong together, and changes by hand, are noticed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     # One entry only: safetensors writes several in an order that changes from run to run.
-    header = {HEADER: json.dumps({key: card[key] for key in CHECKED}, ensure_ascii=False)}
+    header = {HEADER: json.dumps({key: card[key] for key in CHECKED}, ensure_ascii=False, sort_keys=True)}
     tensors = {name: value.contiguous() for name, value in sorted(state.items())}
     weights = folder / WEIGHTS_NAME
     write_whole(weights, safetensors_bytes(tensors, header))
@@ -96,27 +96,45 @@ def load_network(folder: Path) -> tuple[StyleNetwork, dict[str, Any]]:
     Raises ModelingError as ``load_model`` does.
     """
     card = read_card(folder)
+    training, backbone = _settings_of(folder, card)
     weights = folder / WEIGHTS_NAME
     try:
         with safe_open(weights, framework="pt") as file:
             header = json.loads((file.metadata() or {}).get(HEADER, "{}"))
         state = load_file(weights)
         digest = file_sha256(weights)
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, json.JSONDecodeError) as error:
         raise ModelingError(f"{weights} can't be read: {error}; train the model again") from error
-    for key in CHECKED:
-        if header.get(key) != card[key]:
-            raise ModelingError(
-                f"{folder}: key {key!r} of {CARD_NAME} is not that of {WEIGHTS_NAME}: they are of different models"
-            )
-    network = _network_of(folder, card, state)
+    if key := _difference({key: card[key] for key in CHECKED}, header if isinstance(header, dict) else {}):
+        raise ModelingError(
+            f"{folder}: key {key!r} of {CARD_NAME} is not that of {WEIGHTS_NAME}: they are of different models, "
+            "or one was changed; train the model again"
+        )
+    network = _network_of(folder, card, training, backbone, state)
     if card["weights_sha256"] != digest:
         raise ModelingError(f"{weights} was changed after training: its sha256 is not that of {CARD_NAME}")
     return network, card
 
 
-def _network_of(folder: Path, card: Mapping[str, Any], state: Mapping[str, torch.Tensor]) -> StyleNetwork:
-    training, backbone = _settings_of(folder, card)
+def _difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str | None:
+    """Name the first key, with dots between tables, under which two tables differ; a number and a boolean do."""
+    for key in sorted(ours.keys() | theirs.keys()):
+        one, other = ours.get(key), theirs.get(key)
+        if isinstance(one, dict) and isinstance(other, dict):
+            if inner := _difference(one, other):
+                return f"{key}.{inner}"
+        elif (key in ours) != (key in theirs) or json.dumps(one) != json.dumps(other):
+            return key
+    return None
+
+
+def _network_of(
+    folder: Path,
+    card: Mapping[str, Any],
+    training: TrainingSettings,
+    backbone: BackboneSettings,
+    state: Mapping[str, torch.Tensor],
+) -> StyleNetwork:
     if card["normalization"] != {"mean": list(MEAN), "std": list(STD)}:
         raise ModelingError(
             f"{folder / CARD_NAME}: normalization is not {MEAN} and {STD}, as here; train the model again"

@@ -9,11 +9,15 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from modeling.charts import WIDE_FONTS
+
 Picture = Image.Image | bytes
 
 GROUND, INK, PAPER = (238, 241, 244), (31, 41, 51), (255, 255, 255)
 GAP = 10  # pixels between cells
 LINE = 15  # pixels from one caption line to the next
+FONT_SIZE, ASCENT = 11, 11  # pixels; from the top of a line to its base line
+CHARACTER = 6.3  # pixels, mean width of a plain character
 
 
 def fitted(picture: Picture, size: tuple[int, int]) -> Image.Image:
@@ -86,7 +90,8 @@ def error_gallery(errors: pd.DataFrame, image_bytes: Callable[[str], bytes | Non
     for row in errors.to_dict("records"):
         caption = (
             f"true: {' + '.join([row['main'], *row['subs']])}\n"
-            f"{row['wrong_label']} {row['wrong_probability']:.0%}, {row['true_label']} {row['true_probability']:.0%}"
+            f"predicted {row['wrong_label']}: {row['wrong_probability']:.0%}\n"
+            f"true {row['true_label']}: {row['true_probability']:.0%}"
         )
         pictures.append((image_bytes(row["image_id"]) or Image.new("RGB", (1, 1), GROUND), caption))
     return picture_grid(pictures, size=(170, 190))
@@ -107,19 +112,27 @@ def _grid(cells: Sequence[tuple[list[Picture], str]], columns: int, size: tuple[
         for place, picture in enumerate(pictures):
             sheet.paste(fitted(picture, size), (left + place * (size[0] + 2), top))
         for number, line in enumerate(lines):
-            draw.text((left, top + size[1] + 4 + number * LINE), line, fill=INK, font=_font())
+            # Fonts differ in height above the base line, so the base line is what has to be the same.
+            at = (left, top + size[1] + 4 + number * LINE + ASCENT)
+            draw.text(at, line, fill=INK, font=_font_of(line), anchor="ls")
     return _png(sheet)
 
 
 def _wrapped(caption: str, width: int) -> list[str]:
-    characters = max(8, int(width / 6.3))
-    lines = [wrapped for line in caption.splitlines() for wrapped in textwrap.wrap(line, characters)]
+    lines = [wrapped for line in caption.splitlines() for wrapped in textwrap.wrap(line, _characters(line, width))]
     return lines or [""]
+
+
+def _characters(line: str, width: int) -> int:
+    """How many of a line's characters fit into so many pixels; those of other scripts may be twice as wide."""
+    if not _missing(_plain_font(), line):
+        return max(8, int(width / CHARACTER))
+    return max(8, int(width / max(_font_of(line).getlength(line) / len(line), CHARACTER)))
 
 
 def _note(text: str) -> bytes:
     sheet = Image.new("RGB", (320, 40), PAPER)
-    ImageDraw.Draw(sheet).text((GAP, 12), text, fill=INK, font=_font())
+    ImageDraw.Draw(sheet).text((GAP, 12), text, fill=INK, font=_plain_font())
     return _png(sheet)
 
 
@@ -129,9 +142,38 @@ def _png(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
+def _font_of(line: str) -> ImageFont.FreeTypeFont:
+    """The plain font; for a line with other scripts, as Korean, the installed one that has most of its glyphs."""
+    if not _missing(_plain_font(), line):
+        return _plain_font()
+    return min([_plain_font(), *_wide_fonts()], key=lambda font: _missing(font, line))
+
+
+def _missing(font: ImageFont.FreeTypeFont, line: str) -> int:
+    """How many of a line's characters a font has no glyph for."""
+    return len(set(map(ord, line)) - _code_points(str(font.path)))
+
+
 @lru_cache(maxsize=1)
-def _font() -> ImageFont.FreeTypeFont:
+def _plain_font() -> ImageFont.FreeTypeFont:
     """The sans-serif that matplotlib carries: the same glyphs on every machine."""
     import matplotlib
 
-    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"), 11)
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"), FONT_SIZE)
+
+
+@lru_cache(maxsize=1)
+def _wide_fonts() -> list[ImageFont.FreeTypeFont]:
+    """Those of the fonts that charts fall back to which this machine has."""
+    from matplotlib.font_manager import fontManager
+
+    installed = set(fontManager.get_font_names())
+    return [ImageFont.truetype(fontManager.findfont(name), FONT_SIZE) for name in WIDE_FONTS if name in installed]
+
+
+@lru_cache(maxsize=8)
+def _code_points(path: str) -> frozenset[int]:
+    """The characters that a font file has glyphs for."""
+    from matplotlib.ft2font import FT2Font
+
+    return frozenset(FT2Font(path).get_charmap())

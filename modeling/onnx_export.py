@@ -8,6 +8,7 @@ takes it, are inside. Needs the packages of the extra ``onnx``.
 
 import hashlib
 import json
+import tempfile
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -65,13 +66,15 @@ def export_onnx(folder: Path, path: Path, check_images: Iterable[Path]) -> OnnxR
     """Write the model in ``folder`` to ``path``, after ONNX Runtime has answered as torch does for ``check_images``.
 
     A crash, or a model that fails the check, leaves what was at ``path``. Raises ModelingError when the extra ``onnx``
-    is not installed, when there is no picture to check with or one can't be read, when the network can't be exported,
-    and when a probability differs by more than 1e-4.
+    is not installed, when no file can be written to ``path``, when there is no picture to check with or one can't be
+    read, when the network can't be exported, and when a probability differs by more than 1e-4.
     """
     if missing := [name for name in PACKAGES if find_spec(name) is None]:
-        raise ModelingError(f"ONNX export needs {', '.join(missing)}: pip install 'stylegraph[onnx]'")
-    if not path.parent.is_dir():
-        raise ModelingError(f"there is no folder {path.parent} to write {path.name} into: make it first")
+        raise ModelingError(
+            f"ONNX export needs {', '.join(missing)}: install the extra onnx: "
+            "pip install -e '.[onnx]' in the checkout, or pip install 'stylegraph[onnx]'"
+        )
+    _check_place(path)
     network, card = load_network(folder)
     training = card["training"]
     answers = _Answers(
@@ -92,6 +95,19 @@ def export_onnx(folder: Path, path: Path, check_images: Iterable[Path]) -> OnnxR
     write_whole(path, content)
     digest = hashlib.sha256(content).hexdigest()
     return OnnxReport(path, len(content), digest, OPSET, list(card["labels"]), len(pixels), difference)
+
+
+def _check_place(path: Path) -> None:
+    """Raise ModelingError where no file can be written; found out before the minutes that an export may take."""
+    if not path.parent.is_dir():
+        raise ModelingError(f"there is no folder {path.parent} to write {path.name} into: make it first")
+    if path.exists() and not path.is_file():
+        raise ModelingError(f"{path} is there and is no file: give the name of a file to write")
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise ModelingError(f"{path.parent} can't be written to ({error.strerror}): choose another folder") from error
 
 
 def _exported(answers: _Answers, pixels: npt.NDArray[np.uint8]) -> Any:

@@ -1,6 +1,9 @@
 """The pictures in a folder, found one by one, so that a folder may hold any number of them."""
 
+import errno
 import os
+import re
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,13 +17,13 @@ _BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"II*\x00", b"MM\x
 def picture_files(folder: Path) -> Iterator[Path]:
     """Yield the pictures in a folder and in the folders below it, in the order of their names.
 
-    A picture is a file with the suffix of one, or without a suffix and with a beginning like one; what is hidden (a dot
-    first) is left out, and links to folders are not followed. The names of one folder at a time are held in memory. A
-    folder below that can't be read is yielded itself, for whoever reads it to say so. Raises ModelingError when there
-    is no such folder.
+    A picture is a regular file, or a link to one, with the suffix of a picture, or without a suffix and with a
+    beginning like one; what is hidden (a dot first) is left out, and links to folders are not followed. The names of
+    one folder at a time are held in memory. A folder below that can't be read is yielded itself, for whoever reads it
+    to say so. Raises ModelingError when there is no such folder.
     """
     if not folder.is_dir():
-        raise ModelingError(f"there is no folder {folder}: give a folder with pictures")
+        raise ModelingError(f"there is no folder {printable(folder)}: give a folder with pictures")
     return _below(folder)
 
 
@@ -42,10 +45,23 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def _is_picture(path: Path) -> bool:
+    if path.suffix and path.suffix.lower() not in SUFFIXES:
+        return False
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe would wait for who writes to it
+            return False
+    except OSError as error:  # what can't be looked at is for whoever reads it to say; a broken link is no file
+        return bool(path.suffix) and error.errno not in (errno.ENOENT, errno.ELOOP)
     if path.suffix:
-        return path.suffix.lower() in SUFFIXES and not path.is_dir()
+        return True
     try:
         with path.open("rb") as file:
             return file.read(4).startswith(_BEGINNINGS)
     except OSError:
         return False
+
+
+def printable(path: Path | str) -> str:
+    r"""Return a path as text that is valid in any encoding of Unicode: a byte that is no UTF-8 is shown as ``\xff``."""
+    shown = re.sub("[\udc80-\udcff]", lambda found: f"\\x{ord(found[0]) - 0xDC00:02x}", str(path))
+    return shown.encode("utf-8", "backslashreplace").decode()

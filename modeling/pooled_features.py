@@ -1,6 +1,5 @@
 """Pooled features of pictures by a network that stays as it is: computed once, kept in a memory-mapped file."""
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from modeling.activations import MOST_PICTURES, MOST_PIXELS
+from modeling.activations import MOST_PICTURES, MOST_PIXELS, fingerprint
 from modeling.images import VERSION, Pixels, cached_array, cached_images, content_key
 from modeling.networks.backbones import POOLINGS
 from modeling.networks.style_network import StyleNetwork
@@ -35,13 +34,13 @@ def pooled_features(
     """Return pooled feature maps of pictures and of their mirror images: a memory map (N, 2, 2, D) float32.
 
     The second axis is picture and mirror image, the third POOLED. Resized pictures are shared with the trainings; the
-    file is named by the pictures, how they are resized, and the image branch with its weights, so that every head and
+    file is named by the pictures, how they are resized, and the image branch's ``fingerprint``, so that every head and
     seed over it shares one file. The network's inference form computes them, which rounds a little differently.
     ``progress`` is told (pictures done, of how many). Raises ModelingError for a picture that can't be read.
     """
     pictures = cached_images(file_ids, image_path, training.image_size, training.resize, cache_dir / "images")
     resized = training.model_dump_json(include={"image_size", "resize"})
-    key = content_key("pooled", VERSION, resized, *_fingerprint(network), device.type, *file_ids)
+    key = content_key("pooled", VERSION, resized, *fingerprint(network.image_branch, device), *file_ids)
     size = max(1, min(MOST_PICTURES, MOST_PIXELS // (pictures.shape[1] * pictures.shape[2])))
     shape = (len(pictures), 2, len(POOLED), network.image_branch.num_features)
 
@@ -68,12 +67,3 @@ def _pooled(network: StyleNetwork, pictures: Pixels, device: torch.device) -> Fe
         sides.append(torch.stack([POOLINGS[name](maps) for name in POOLED], dim=1))
     values: Features = torch.stack(sides, dim=1).cpu().numpy()
     return values
-
-
-def _fingerprint(network: StyleNetwork) -> tuple[str, str]:
-    """The image branch's structure as text, and a hash of its weights and statistics."""
-    digest = hashlib.sha256()
-    for name, value in network.image_branch.state_dict().items():
-        digest.update(name.encode())
-        digest.update(value.cpu().numpy().tobytes())
-    return str(network.image_branch), digest.hexdigest()

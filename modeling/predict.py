@@ -20,8 +20,10 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from modeling.architectures import display_title
 from modeling.calibration import calibrated
 from modeling.errors import ModelingError
+from modeling.label_sets import data_set_version
 from modeling.model_files import load_model, seed_folders
 from modeling.predictor import Prediction, Predictor, all_logits
 from modeling.tables import SCORES
@@ -40,7 +42,8 @@ def score(
 ) -> pa.Table:
     """Score the validation and test images of a DATA_SET; return a SCORES table, sorted by split and image.
 
-    ``progress`` is told (images done, of how many). Raises ModelingError for a picture that can't be read.
+    ``progress`` is told (images done, of how many). Raises ModelingError for a picture that can't be read, and for a
+    model that was trained on another data set: its train images may be test images of this one.
     """
     return _scores({int(predictor.card["seed"]): predictor}, data_set, image_path, progress)
 
@@ -69,6 +72,10 @@ def _scores(
     image_path: Callable[[str], Path],
     progress: Progress | None,
 ) -> pa.Table:
+    first, *others = predictors.values()
+    if first.card["data_set_version"] != data_set_version(data_set):
+        title = display_title(first.card["architecture"], first.card["backbone"]["name"])
+        raise ModelingError(f"the model {title} was trained on another data set: train it again")
     rows = data_set[data_set["split"].isin(SCORED_SPLITS)].sort_values(["split", "image_id"], kind="stable")
     paths = [image_path(file_id) for file_id in rows["file_id"]]
 
@@ -76,7 +83,6 @@ def _scores(
         if progress is not None:
             progress(done, len(paths))
 
-    first, *others = predictors.values()
     logits = all_logits(first.with_others(others), paths, told)
     return pa.concat_tables(
         _table(seed, predictor, rows, logits[place]) for place, (seed, predictor) in enumerate(predictors.items())

@@ -11,6 +11,7 @@ from modeling import torchvision_guard  # noqa: F401  (before torch)
 # isort: split
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from modeling.calibration import calibrated
 from modeling.devices import choose_device
@@ -73,7 +74,7 @@ class Predictor:
     def predict(self, images: Iterable[Source]) -> list[dict[str, float]]:
         """Return for each picture its labels with their probabilities, the most probable first (ties by label order).
 
-        Raises ModelingError for a picture that can't be read.
+        Raises ModelingError for a picture that can't be read, and for one that is not in a list.
         """
         return [self._prediction(None, row).probabilities for row in self.probabilities(images)]
 
@@ -81,8 +82,10 @@ class Predictor:
         """Return probabilities (N, C) float32, labels in the order of ``labels``; ``progress`` is told the number done.
 
         Pictures are read as they are needed, so a generator over any number of files will do. Raises ModelingError
-        for one that can't be read.
+        for one that can't be read, and for one that is not in a list or another iterable.
         """
+        if isinstance(images, str | Path | Image.Image):
+            raise ModelingError("give a list of pictures, even of one; stream() takes a folder")
         return self._calibrated(all_logits(self._inference, images, progress)[0])
 
     def stream(

@@ -14,6 +14,7 @@ import pyarrow as pa
 from modeling.card_files import CARD_NAME, WEIGHTS_NAME, write_whole
 from modeling.checkpoints import CheckpointFile
 from modeling.classifier import Progress
+from modeling.leftovers import remove_leftovers
 from modeling.tables import SEED_RUNS
 from modeling.train import GraphReference, TrainedModel, train
 from modeling.training_settings import BackboneSettings, TrainingSettings
@@ -21,11 +22,21 @@ from modeling.training_settings import BackboneSettings, TrainingSettings
 
 @dataclass(frozen=True)
 class TrainedModels:
-    """What trainings leave: the curves (TRAINING_CURVES), a row for each seed (SEED_RUNS), the kept model's card."""
+    """What trainings leave: the curves (TRAINING_CURVES), a row for each seed (SEED_RUNS), the kept model's card.
+
+    And the checkpoints, from which the same trainings would be there again at once: ``forget`` them when the model is
+    where it is to stay.
+    """
 
     curves: pa.Table
     runs: pa.Table
     card: dict[str, Any]
+    checkpoints: tuple[Path, ...]
+
+    def forget(self) -> None:
+        """Remove the checkpoints."""
+        for path in self.checkpoints:
+            CheckpointFile(path).remove()
 
 
 def train_repeats(
@@ -46,34 +57,24 @@ def train_repeats(
 
     ``out_dir`` gets the kept model: of the highest validation score, then the lowest validation loss, then the first
     seed. With several seeds all models stand beside it, in ``seed-<n>``; each is what a training with that seed alone
-    gives. Interrupted and called again, seeds that are done are not trained again; when everything is written the
-    checkpoints are removed. ``progress`` is told (batches done, of at most), over all seeds. Raises ModelingError as
-    ``train`` does.
+    gives. Called again, interrupted or not, seeds that are done are not trained again, until the checkpoints in
+    ``cache_dir`` are removed: by ``TrainedModels.forget``, or by a training that begins two weeks later. ``progress``
+    is told (batches done, of at most), over all seeds. Raises ModelingError as ``train`` does.
     """
+    remove_leftovers(cache_dir)
     seeds = training.seeds
+    task = (data_set, labels, word_vectors, adjacency, architecture, backbone)
     models: dict[int, TrainedModel] = {}
     for place, seed in enumerate(seeds):
-        models[seed] = train(
-            data_set,
-            labels,
-            word_vectors,
-            adjacency,
-            architecture,
-            backbone,
-            training.model_copy(update={"seed": seed, "repeats": 1}),
-            image_path,
-            cache_dir,
-            out_dir if len(seeds) == 1 else out_dir / f"seed-{seed}",
-            _part(progress, place, len(seeds)),
-            graph,
-        )
+        once = training.model_copy(update={"seed": seed, "repeats": 1})
+        folder = out_dir if len(seeds) == 1 else out_dir / f"seed-{seed}"
+        told = _part(progress, place, len(seeds))
+        models[seed] = train(*task, once, image_path, cache_dir, folder, told, graph)
     kept = _best(models)
     _lay_out(out_dir, seeds, kept)
-    for model in models.values():
-        CheckpointFile(model.checkpoint).remove()
     curves = pa.concat_tables([model.curves for model in models.values()])
     runs = pa.Table.from_pylist([_run(seed, model, seed == kept) for seed, model in models.items()], schema=SEED_RUNS)
-    return TrainedModels(curves, runs, models[kept].card)
+    return TrainedModels(curves, runs, models[kept].card, tuple(model.checkpoint for model in models.values()))
 
 
 def _best(models: Mapping[int, TrainedModel]) -> int:

@@ -13,6 +13,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 _CHUNK = 250  # resamples at a time: bounds memory
+_ROUNDING = 1e-12  # by which equal shares may differ
 
 
 class GroupBootstrap:
@@ -56,10 +57,19 @@ class GroupBootstrap:
         return np.asarray(np.divide(sums, totals, out=np.full(sums.shape, np.nan), where=totals > 0))
 
 
-def interval(resampled: Floats) -> tuple[float | None, float | None]:
-    """The 2.5% and 97.5% quantiles of the resamples where a metric is defined; null when it never is."""
-    defined = resampled[~np.isnan(resampled)]
-    if not defined.size:
-        return None, None
-    low, high = np.quantile(defined, [0.025, 0.975])
+def quantiles(resampled: Floats) -> tuple[float, float]:
+    """The 2.5% and 97.5% quantiles of resamples."""
+    low, high = np.quantile(resampled, [0.025, 0.975])
     return float(low), float(high)
+
+
+def interval(resampled: Floats) -> tuple[float | None, float | None]:
+    """The 2.5% and 97.5% quantiles of the resamples where a metric is defined.
+
+    Null when it never is, and when all resamples are equal, as where every image hits or every one misses: then they
+    say nothing of other images, and an interval without width would claim certainty.
+    """
+    defined = resampled[~np.isnan(resampled)]
+    if not defined.size or np.ptp(defined) < _ROUNDING:
+        return None, None
+    return quantiles(defined)

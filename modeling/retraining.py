@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from modeling.architectures import display_title
@@ -42,37 +43,40 @@ def retrained_scores(
     by = f"{display_title(architecture, backbone.name)} trained anew for each of {folds} folds"
     inside = data_set["main"].isin(taught).to_numpy()
     rows = data_set[inside].reset_index(drop=True)
+    rows["subs"] = [[sub for sub in subs if sub in taught] for subs in rows["subs"]]
     fold_of = group_folds(rows, folds)
     count = int(fold_of.max(initial=0)) + 1
     if count < 2:
         return HeldOutScores(main, carried, by)
-    rows["subs"] = [[sub for sub in subs if sub in taught] for subs in rows["subs"]]
     scores = np.zeros((len(rows), len(taught)))
+    task = (architecture, backbone, training, image_path)
     for fold in range(count):
         with tempfile.TemporaryDirectory(dir=_made(cache_dir), prefix="fold-") as name:
-            folder, held_out = Path(name), fold_of == fold
             told = _part(progress, fold, count)
-            split = _with_splits(rows, held_out)
-            train(
-                split,
-                taught,
-                None,
-                None,
-                architecture,
-                backbone,
-                training,
-                image_path,
-                folder / "cache",
-                folder / "model",
-                told,
-            )
-            paths = [image_path(file_id) for file_id in rows["file_id"][held_out]]
-            scores[held_out] = load_model(folder / "model", training.device).probabilities(paths)
+            scores[fold_of == fold] = _fold_scores(rows, fold_of == fold, taught, *task, Path(name), told)
     columns = np.flatnonzero(judged)
     carried[np.ix_(inside, columns)] = scores
     main[inside] = 0.0
     main[np.ix_(inside, columns)] = scores / np.maximum(scores.sum(axis=1, keepdims=True), np.finfo(float).tiny)
     return HeldOutScores(main, carried, by)
+
+
+def _fold_scores(
+    rows: pd.DataFrame,
+    held_out: Bools,
+    labels: Sequence[str],
+    architecture: str,
+    backbone: BackboneSettings,
+    training: TrainingSettings,
+    image_path: Callable[[str], Path],
+    folder: Path,
+    progress: Progress | None,
+) -> npt.NDArray[np.float32]:
+    """Train on the rows that are not held out, and return the probabilities of those that are: (n, C)."""
+    split, out = _with_splits(rows, held_out), folder / "model"
+    train(split, labels, None, None, architecture, backbone, training, image_path, folder / "cache", out, progress)
+    paths = [image_path(file_id) for file_id in rows["file_id"][held_out]]
+    return load_model(out, training.device).probabilities(paths)
 
 
 def _with_splits(rows: pd.DataFrame, held_out: Bools) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from modeling.architectures import Architecture
 from modeling.training_settings import Stage, Trainable, TrainingSettings
 
 
@@ -29,11 +30,15 @@ def best_epoch(epochs: Sequence[Epoch]) -> Epoch:
     return max(epochs, key=lambda item: (item.validation_score, -item.validation_loss, -item.epoch))
 
 
-def is_finished(epochs: Sequence[Epoch], training: TrainingSettings) -> bool:
-    """Tell whether all epochs are trained, or the last better one is ``training.patience`` epochs ago."""
+def is_finished(epochs: Sequence[Epoch], training: TrainingSettings, stages: Sequence[Stage]) -> bool:
+    """Tell whether all epochs are trained, or the last better one is ``training.patience`` epochs ago.
+
+    Patience begins with the last of ``stages``: what comes next is not known before it is tried.
+    """
     if not epochs:
         return False
-    waited = epochs[-1].epoch - best_epoch(epochs).epoch
+    earlier = sum(stage.epochs for stage in stages[:-1])
+    waited = epochs[-1].epoch - max(earlier, best_epoch(epochs).epoch)
     return len(epochs) >= training.epochs or (training.patience is not None and waited >= training.patience)
 
 
@@ -51,6 +56,11 @@ def rate_factor(step: int, steps_of_epoch: int, training: TrainingSettings) -> f
     if training.schedule == "cosine" and step >= rise:
         return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
     return factor
+
+
+def stages_of(form: Architecture, training: TrainingSettings) -> tuple[Stage, ...]:
+    """Return the stages that an architecture goes through: none where its backbone has no blocks to unfreeze."""
+    return training.stages if form.image_branch == "backbone" and not form.frozen else ()
 
 
 def trainable_in(epoch: int, stages: Sequence[Stage]) -> Trainable:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from modeling.errors import ModelingError
 from modeling.label_sets import as_frame, label_matrix
-from modeling.metrics import RECALLS, checked, hits, top_k
+from modeling.metrics import RECALLS, checked, hits
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -93,13 +93,6 @@ def mean_over_seeds(scores: pd.DataFrame | pa.Table) -> pd.DataFrame:
     if not parts:
         return as_frame(scores).iloc[:0].drop(columns=["seed", "logits"])
     return pd.concat(parts, ignore_index=True)
-
-
-def predicted_labels(scores: pd.DataFrame | pa.Table, k: int, split: str = "test") -> pd.DataFrame:
-    """The k labels with the highest mean probability over the seeds, best first: columns image_id and predicted."""
-    images = scored_images(scores, split)
-    predicted = [[images.labels[index] for index in row] for row in top_k(images.mean_probabilities, k)]
-    return pd.DataFrame({"image_id": images.image_ids, "predicted": predicted})
 
 
 def _rows_of(scores: pd.DataFrame | pa.Table, split: str) -> pd.DataFrame:

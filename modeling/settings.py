@@ -78,7 +78,9 @@ class AblationSettings(_Settings):
     """Which forms of the model the ablation compares, and how much it may cost."""
 
     forms: tuple[GraphForm, ...] = Field(
-        default=("identity", "equation", "reference_code", "learned"), min_length=1, description="forms of the adjacency"
+        default=("identity", "equation", "reference_code", "learned"),
+        min_length=1,
+        description="forms of the adjacency",
     )
     taus: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
         default=(0.1, 0.2, 0.4), min_length=1, description="thresholds; those that give the same graph are one"

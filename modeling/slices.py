@@ -27,7 +27,8 @@ def slices(scores: pd.DataFrame | pa.Table, facts: pd.DataFrame, resamples: int 
     ``facts`` is indexed by image_id, once each, with any of the columns window, source and blind (other columns are
     ignored); an image whose fact is null is in no slice of that column. The other dimensions come from the scores:
     labels (how many the image has: 1, 2, 3+) and main_only (yes: it has no sub label). Truth values are the slices yes
-    and no. A slice without images is absent; one whose images are all of one group has no interval (null).
+    and no. A slice without images is absent; one whose images are all of one group, all hit or all missed has no
+    interval (null).
 
     Raises ModelingError as ``scored_images`` does, when an image is not in ``facts``, or stands there twice.
     """
@@ -121,9 +122,8 @@ def _recalls(images: ScoredImages, inside: Bools, bootstrap: GroupBootstrap) -> 
     hits = images.hits.mean(axis=0)  # (N, 5), over the seeds
     values = np.column_stack([hits, hits.mean(axis=1)])
     resampled = bootstrap.shares(values, inside)
-    one_group = len(np.unique(images.group[inside])) == 1
     for index, metric in enumerate((*RECALLS, MEAN_OF_FIVE)):
-        low, high = (None, None) if one_group else interval(resampled[:, index])
+        low, high = interval(resampled[:, index])
         yield {"metric": metric, "value": float(values[inside, index].mean()), "low": low, "high": high}
 
 

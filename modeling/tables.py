@@ -66,6 +66,8 @@ CORRELATION_MATRIX = pa.schema(
 TAU_SWEEP = pa.schema(
     [
         pa.field("tau", pa.float64(), nullable=False),
+        pa.field("form", pa.string(), nullable=False),  # of the adjacency, as p: what the sweep was made with
+        pa.field("p", pa.float64(), nullable=False),
         pa.field("edges", pa.int64(), nullable=False),
         pa.field("isolated", pa.int64(), nullable=False),  # labels without a neighbour
         pa.field("star_share", pa.float64(), nullable=False),  # of the edges, those to the label with most images
@@ -137,7 +139,7 @@ SCORES = pa.schema(
 EVALUATION = pa.schema(
     [
         pa.field("split", pa.string(), nullable=False),  # validation, test
-        pa.field("metric", pa.string(), nullable=False),  # any@1 ... all@3, mean5, map, ap, all@2 (with label), cf1, ...
+        pa.field("metric", pa.string(), nullable=False),  # any@1 ... all@3, mean5, map, ap, all@2 (of a label), cf1 ...
         pa.field("label", pa.string()),  # null: over all images
         pa.field("value", pa.float64()),  # 0 to 1, mean over the seeds; null where undefined
         pa.field("low", pa.float64()),  # 95% bootstrap interval over groups

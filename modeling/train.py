@@ -20,7 +20,14 @@ from modeling.calibration import calibrated, f1_thresholds, fit_temperature
 from modeling.card_files import FORMAT, read_card
 from modeling.checkpoints import CheckpointFile, TrainingState
 from modeling.classifier import Progress
-from modeling.devices import check_devices, choose_device, memory_named, reproducible, usable_threads
+from modeling.devices import (
+    check_devices,
+    choose_device,
+    memory_named,
+    reproducible,
+    usable_threads,
+    used_precision,
+)
 from modeling.errors import ModelingError
 from modeling.fitting import Job, NetworkPlan, fit
 from modeling.images import VERSION, content_key
@@ -30,9 +37,10 @@ from modeling.networks.backbones import trained_blocks
 from modeling.networks.ml_gcn import LabelGraph
 from modeling.networks.style_network import BuiltNetwork, find_architecture
 from modeling.networks.weights import file_sha256
-from modeling.schedule import best_epoch, deepest, is_finished
+from modeling.schedule import best_epoch, deepest, is_finished, stages_of
 from modeling.tables import TRAINING_CURVES
-from modeling.training_rows import LabelledRows, labelled_rows, rows_with_inputs
+from modeling.training_checks import training_problem
+from modeling.training_rows import SPLITS, LabelledRows, labelled_rows, rows_with_inputs
 from modeling.training_settings import BackboneSettings, Stage, TrainingSettings
 
 
@@ -42,6 +50,16 @@ class GraphReference:
 
     hash: str
     form: str
+
+
+@dataclass(frozen=True)
+class _Done:
+    """A training that came to its end."""
+
+    job: Job
+    built: BuiltNetwork
+    state: TrainingState
+    threads: int
 
 
 @dataclass(frozen=True)
@@ -80,18 +98,37 @@ def train(
     it when nothing can go wrong any more.
 
     Raises ModelingError when a split or a label has no image, when settings, weights or matrices do not fit, when the
-    training diverges, and when memory is not enough.
+    training diverges, and when memory or disk are not enough.
     """
     form = find_architecture(architecture)
+    if problem := training_problem(form, backbone, training):
+        raise ModelingError(problem)
     training = training.model_copy(update={"repeats": 1})
-    stages = training.stages if form.image_branch == "backbone" and not form.frozen else ()
-    backbone = _unfrozen(backbone, stages)
+    stages = stages_of(form, training)
+    if stages:  # what the deepest of them leaves frozen is frozen in all of them
+        backbone = backbone.model_copy(update={"trainable": deepest(stages)})
     rows = labelled_rows(data_set, labels)
-    device = choose_device(training.device)
-    check_devices(device, training, len(rows.places["validation"]))
-    threads = training.threads or usable_threads()
     learned = graph is not None and graph.form == "learned"
     plan = NetworkPlan(architecture, backbone, training, tuple(labels), word_vectors, adjacency, learned)
+    done = _train(plan, stages, rows, image_path, cache_dir, progress)
+    card = _card(done, rows, data_set, graph)
+    weights = save_model(out_dir, {**done.built.network.state_dict(), **done.state.best}, card)
+    return TrainedModel(_curves(done.state, training.seed), read_card(out_dir), weights, done.job.checkpoint)
+
+
+def _train(
+    plan: NetworkPlan,
+    stages: tuple[Stage, ...],
+    rows: LabelledRows,
+    image_path: Callable[[str], Path],
+    cache_dir: Path,
+    progress: Progress | None,
+) -> _Done:
+    """Build the network, read the pictures, and train."""
+    training = plan.training
+    device = choose_device(training.device)
+    check_devices(device, training, *(len(rows.places[split]) for split in SPLITS))
+    threads = training.threads or usable_threads()
     with memory_named(training), reproducible(training.seed, threads, device):
         built = plan.build()
         for stage in stages:
@@ -100,21 +137,7 @@ def train(
         splits = rows_with_inputs(rows, built.network, image_path, training, cache_dir, device)
         key = _checkpoint_key(plan, rows, device, threads)
         job = Job(plan, stages, *splits, device, cache_dir / "checkpoints" / f"{key}.safetensors")
-        state = _trained(job, built, progress)
-    card = _card(plan, built, state, rows, data_set, threads, graph)
-    weights = save_model(out_dir, {**built.network.state_dict(), **state.best}, card)
-    return TrainedModel(_curves(state, training.seed), read_card(out_dir), weights, job.checkpoint)
-
-
-def _unfrozen(backbone: BackboneSettings, stages: Sequence[Stage]) -> BackboneSettings:
-    """The backbone as the deepest of the stages trains it: what is frozen there is frozen in all of them."""
-    if not stages:
-        return backbone
-    if backbone.weights == "none" and deepest(stages) != "all":
-        raise ModelingError(
-            'training.stages: with backbone.weights "none" the backbone has to be trained: let a stage train "all"'
-        )
-    return backbone.model_copy(update={"trainable": deepest(stages)})
+        return _Done(job, built, _fitted(job, built, progress), threads)
 
 
 def _checkpoint_key(plan: NetworkPlan, rows: LabelledRows, device: torch.device, threads: int) -> str:
@@ -131,13 +154,13 @@ def _checkpoint_key(plan: NetworkPlan, rows: LabelledRows, device: torch.device,
         "" if path is None else file_sha256(path),
         plan.training.model_dump_json(),
         str(plan.adjacency_learned),
-        f"{device.type} {threads}",
+        f"{device.type} {used_precision(plan.training, device)} {threads}",
         *(f"{name} {version}" for name, version in package_versions().items()),
         *plan.labels,
     )
 
 
-def _trained(job: Job, built: BuiltNetwork, progress: Progress | None) -> TrainingState:
+def _fitted(job: Job, built: BuiltNetwork, progress: Progress | None) -> TrainingState:
     """Train to the end where the checkpoint is not there yet; return what the checkpoint says then."""
     file, total, finished = CheckpointFile(job.checkpoint), job.batches, False
 
@@ -148,7 +171,7 @@ def _trained(job: Job, built: BuiltNetwork, progress: Progress | None) -> Traini
             progress(done, of)
 
     state = file.read()
-    if state is None or not is_finished(state.epochs, job.training):
+    if state is None or not is_finished(state.epochs, job.training, job.stages):
         fit(job, built, tell)
         state = file.read()
     if state is None:
@@ -158,18 +181,10 @@ def _trained(job: Job, built: BuiltNetwork, progress: Progress | None) -> Traini
     return state
 
 
-def _card(
-    plan: NetworkPlan,
-    built: BuiltNetwork,
-    state: TrainingState,
-    rows: LabelledRows,
-    data_set: pd.DataFrame,
-    threads: int,
-    graph: GraphReference | None,
-) -> dict[str, Any]:
+def _card(done: _Done, rows: LabelledRows, data_set: pd.DataFrame, graph: GraphReference | None) -> dict[str, Any]:
     """Everything needed to rebuild the model and to trust it; no machine path, no time."""
-    best = best_epoch(state.epochs)
-    network = built.network
+    plan, built, state = done.job.plan, done.built, done.state
+    best, network = best_epoch(state.epochs), built.network
     return {
         "format": FORMAT,
         "architecture": plan.architecture,
@@ -184,7 +199,9 @@ def _card(
         "images": {str(split): int(count) for split, count in sorted(data_set["split"].value_counts().items())},
         "seed": plan.training.seed,
         "training": plan.training.model_dump(mode="json"),
-        "threads": threads,
+        "threads": done.threads,
+        "device": done.job.device.type,
+        "precision": used_precision(plan.training, done.job.device),
         "normalization": {
             "mean": [round(value / 255, 6) for value in network.mean.flatten().tolist()],
             "std": [round(value / 255, 6) for value in network.std.flatten().tolist()],

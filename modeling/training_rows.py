@@ -42,10 +42,10 @@ class LabelledRows:
 def labelled_rows(data_set: pd.DataFrame, labels: Sequence[str]) -> LabelledRows:
     """Pick the rows that a training reads; the test split is not among them.
 
-    Raises ModelingError when there are no labels, no rows in a split, or no train image of a label.
+    Raises ModelingError when there are fewer than two labels, no rows in a split, or no train image of a label.
     """
-    if not labels:
-        raise ModelingError("the label set is empty: give at least two labels")
+    if len(labels) < 2:
+        raise ModelingError(f"the label set is {list(labels)}: give at least two labels")
     frame = data_set[data_set["split"].isin(SPLITS)].sort_values("image_id", kind="stable")
     targets = label_matrix(frame["main"], frame["subs"], labels).astype(np.float32)
     column = {label: number for number, label in enumerate(labels)}

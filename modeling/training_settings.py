@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 Pooling = Literal["max", "average"]
 ResizePolicy = Literal["stretch", "pad", "crop"]
 PresetName = Literal["small", "paper", "fine_tune", "custom"]
 LossName = Literal["bce", "focal", "asymmetric", "class_balanced"]
+MOST_REPEATS = 100
+MOST_SEED = 2**32 - MOST_REPEATS  # so that the seed of the last repeat fits 32 bits, as random generators want it
 Trainable = Literal["all", "head"] | Annotated[int, Field(ge=1)]
 
 
@@ -102,6 +104,9 @@ class Stage(BaseModel):
     trainable: Trainable = Field(description="what is trained in it, as backbone.trainable")
 
 
+STAGES: TypeAdapter[tuple[Stage, ...]] = TypeAdapter(tuple[Stage, ...])
+
+
 class TrainingSettings(BaseModel):
     """How a model is trained. Everything that decides the weights is in here, so the card can hold it whole."""
 
@@ -119,7 +124,9 @@ class TrainingSettings(BaseModel):
     batch_size: int = Field(default=32, ge=2, description="images per step")
     epochs: int = Field(default=10, ge=1, description="passes over the train split")
     patience: int | None = Field(
-        default=None, ge=1, description="stop after so many epochs without a better one; null: never"
+        default=None,
+        ge=1,
+        description="stop after so many epochs without a better one, with stages of the last stage; null: never",
     )
     image_learning_rate: float = Field(default=1e-4, gt=0, description="Adam's rate for a pretrained image branch")
     label_learning_rate: float = Field(
@@ -132,12 +139,13 @@ class TrainingSettings(BaseModel):
         default="cosine", description="how the rates go on after the warm-up"
     )
     step_epochs: tuple[Annotated[int, Field(ge=1)], ...] = Field(
-        default=(), description="step: after so many epochs the rates are multiplied by step_factor"
+        default=(), description="step: after these epochs the rates are multiplied by step_factor"
     )
     step_factor: float = Field(default=0.1, gt=0, lt=1, description="step: what the rates are multiplied by")
     stages: tuple[Stage, ...] = Field(
         default=(),
-        description="staged unfreezing: what is trained for how many epochs, in order; epochs is then their sum",
+        description="staged unfreezing: what is trained for how many epochs, in order; epochs is then their sum, and "
+        "backbone.trainable has no say",
     )
     warmup: float = Field(default=0.05, ge=0, lt=1, description="share of all steps in which the rates rise from zero")
     weight_decay: float = Field(default=0.0, ge=0, description="Adam's L2 penalty, on both branches")
@@ -180,18 +188,21 @@ class TrainingSettings(BaseModel):
         ge=1,
         le=64,
         description="where blocks are frozen: how many augmented versions of a picture are sent through them once and "
-        "kept; each epoch draws one",
+        "kept; each epoch draws one. With 1 there is no augmentation but the mirror image",
     )
     flip_average: bool = Field(default=False, description="score an image as the mean of itself and its mirror image")
-    seed: int = Field(default=0, ge=0, description="of initial weights, order of the images and augmentation")
+    seed: int = Field(
+        default=0, ge=0, le=MOST_SEED, description="of initial weights, order of the images and augmentation"
+    )
     repeats: int = Field(
-        default=1, ge=1, le=100, description="trainings, with the seeds seed, seed + 1, ...; figures are their mean"
+        default=1,
+        ge=1,
+        le=MOST_REPEATS,
+        description="trainings, with the seeds seed, seed + 1, ...; figures are their mean",
     )
     threads: int | None = Field(default=None, ge=1, description="CPU threads; null: all that the process may use")
     device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N; auto takes a GPU where there is one")
-    devices: int = Field(
-        default=1, ge=1, description="GPUs of this machine (or CPU processes) that share each batch"
-    )
+    devices: int = Field(default=1, ge=1, description="GPUs of this machine (or CPU processes) that share each batch")
     graph: GraphHeadSettings = Field(default=GraphHeadSettings(), description="label branch of ml_gcn")
     attention: AttentionHeadSettings = Field(default=AttentionHeadSettings(), description="head of csra")
 
@@ -199,18 +210,26 @@ class TrainingSettings(BaseModel):
     @classmethod
     def _epochs_of_stages(cls, values: Any) -> Any:
         """Let the stages decide how many epochs there are."""
-        if isinstance(values, Mapping) and (stages := values.get("stages")):
-            given = [stage.get("epochs") if isinstance(stage, Mapping) else stage.epochs for stage in stages]
-            if all(isinstance(epochs, int) for epochs in given):
-                return {**values, "epochs": sum(given)}
-        return values
+        if not isinstance(values, Mapping) or not values.get("stages"):
+            return values
+        try:
+            stages = STAGES.validate_python(values["stages"])
+        except ValidationError:
+            return values  # the field is checked next, and says what is wrong
+        return {**values, "stages": stages, "epochs": sum(stage.epochs for stage in stages)}
 
     @model_validator(mode="after")
     def _schedule_is_whole(self) -> Self:
         if self.schedule == "step" and not self.step_epochs:
             raise ValueError("schedule is step: say after which epochs the rates fall, in step_epochs")
+        if self.schedule != "step" and self.step_epochs:
+            raise ValueError(f"step_epochs is of no use with schedule {self.schedule}: leave it out, or set step")
         if list(self.step_epochs) != sorted(set(self.step_epochs)):
             raise ValueError("step_epochs must rise")
+        if self.step_epochs and self.step_epochs[-1] >= self.epochs:
+            raise ValueError(
+                f"step_epochs: nothing is trained after epoch {self.step_epochs[-1]} of {self.epochs}: lower it"
+            )
         return self
 
     @property

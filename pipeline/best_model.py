@@ -1,13 +1,13 @@
 """The best model of a label set by validation: its name, its version, and its answers for images."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from modeling.card_files import read_card
+from modeling.label_sets import data_set_version
 from pipeline.progress import Step
 from pipeline.settings import Settings
 from pipeline.storage import Storage
@@ -17,10 +17,13 @@ from pipeline.tables import TableError
 def best_architecture(settings: Settings, storage: Storage, label_set: str) -> str:
     """Return the architecture with the highest mean of the five recalls on the VALIDATION split.
 
+    Models that were trained on another version of the data set have no part: their scores can't be compared.
+
     Raises:
-        TableError: no model of this label set was evaluated yet.
+        TableError: no model of this label set was evaluated yet, or none was trained on the data set as it is now.
+        ModelingError: the card of a model can't be read.
     """
-    scores = {}
+    scores: dict[str, float] = {}
     for architecture in settings.architectures:
         if storage.has_table("evaluation", (label_set, architecture)):
             for row in storage.read_table("evaluation", (label_set, architecture)).to_pylist():
@@ -28,7 +31,11 @@ def best_architecture(settings: Settings, storage: Storage, label_set: str) -> s
                     scores[architecture] = row["value"]
     if not scores:
         raise TableError(f"no model of {label_set} was evaluated yet: run `stylegraph run` first")
-    return max(scores, key=lambda name: scores[name])
+    version = data_set_version(storage.read_table("data_set", (label_set,)))
+    fresh = [name for name in scores if read_card(storage.model_path(label_set, name))["data_set_version"] == version]
+    if not fresh:
+        raise TableError(f"all models of {label_set} were trained on another data set: run `stylegraph run` again")
+    return max(fresh, key=lambda name: scores[name])
 
 
 @dataclass(frozen=True)
@@ -46,21 +53,15 @@ def answers_for(
     """Let the best model of a label set look at images; rows come in the order of ``image_ids``.
 
     Raises:
-        TableError: no model of this label set was evaluated yet.
+        TableError: as ``best_architecture``.
         ModelingError: the model's files cannot be used, or an image cannot be read.
     """
     from modeling.model_files import load_model  # brings torch
 
     architecture = best_architecture(settings, storage, label_set)
-    folder = storage.model_path(label_set, architecture)
-    predictor = load_model(folder)
+    predictor = load_model(storage.model_path(label_set, architecture))
     probabilities = predictor.probabilities(
         (storage.image_path(image_id) for image_id in image_ids), lambda done: progress(done, len(image_ids))
     )
-    return Answers(predictor.labels, probabilities, f"{label_set}/{architecture}@{_digest(folder)}")
-
-
-def _digest(folder: Path) -> str:
-    """Return the start of the SHA-256 of a model's weights."""
-    with (folder / "model.safetensors").open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+    digest = predictor.card["weights_sha256"][:12]
+    return Answers(predictor.labels, probabilities, f"{label_set}/{architecture}@{digest}")

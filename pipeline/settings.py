@@ -35,6 +35,7 @@ from modeling.settings import (
     SweepSettings,
     WordVectorSettings,
 )
+from modeling.training_checks import training_problem
 from modeling.training_settings import PRESETS, BackboneSettings, TrainingSettings, preset_values
 
 CONFIG_VARIABLE = "STYLEGRAPH_CONFIG"
@@ -221,6 +222,16 @@ class Settings(BaseSettings):
             raise ValueError(
                 "evaluation.only_blind needs labels.kind = 'label_studio': no other source has blind images"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_trained(self) -> "Settings":
+        trained = [("architectures", name) for name in self.architectures]
+        if self.suspicion.retrain is not None:
+            trained.append(("suspicion.retrain", self.suspicion.retrain))
+        for key, name in trained:
+            if problem := training_problem(ARCHITECTURES[name], self.backbone, self.training):
+                raise ValueError(f"{key}: {name}: {problem}")
         return self
 
     @property

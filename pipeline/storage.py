@@ -265,28 +265,50 @@ class Storage:
         Raises:
             TableError: no such model was trained yet.
         """
+        key = self._model_key(label_set, architecture)
+        if self.is_local:
+            return Path(self._path(key))
+        folder = self.scratch / key
+        if not folder.exists():
+            self._fetch_folder(key, folder)
+        return folder
+
+    def model_location(self, label_set: str, architecture: str) -> str:
+        """Return the full path or URL of a model's files, for people to open; nothing is fetched.
+
+        Raises:
+            TableError: no such model was trained yet.
+        """
+        return self.path(self._model_key(label_set, architecture))
+
+    def write_model_files(self, label_set: str, architecture: str, names: Sequence[str]) -> None:
+        """Store files of a model again that were changed in the folder which ``model_path`` gives."""
+        if self.is_local:
+            return  # that folder is where they are stored
+        key, folder = self._model_key(label_set, architecture), self.model_path(label_set, architecture)
+        for name in names:
+            self.write_bytes(f"{key}/{name}", (folder / name).read_bytes())
+
+    def _model_key(self, label_set: str, architecture: str) -> str:
         prefix = f"models/{label_set}/{architecture}"
         version = self._current_version(prefix)
         if version is None:
             raise TableError(
                 f"no model {architecture} for {label_set} yet: run `stylegraph run`, or materialize `model`"
             )
-        if self.is_local:
-            return Path(self._path(f"{prefix}/{version}"))
-        folder = self.scratch / prefix / version
-        if not folder.exists():
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            self.filesystem.get(self._path(f"{prefix}/{version}"), str(folder), recursive=True)
-        return folder
+        return f"{prefix}/{version}"
 
-    def write_model_files(self, label_set: str, architecture: str, names: Sequence[str]) -> None:
-        """Store files of a model again that were changed in the folder which ``model_path`` gives."""
-        if self.is_local:
-            return  # that folder is where they are stored
-        prefix = f"models/{label_set}/{architecture}"
-        folder = self.model_path(label_set, architecture)
-        for name in names:
-            self.write_bytes(f"{prefix}/{self._current_version(prefix)}/{name}", (folder / name).read_bytes())
+    def _fetch_folder(self, key: str, folder: Path) -> None:
+        """Fetch a remote folder that never changes; it has its name only when all of it is there."""
+        with self.temporary_folder() as temporary:
+            fetched = temporary / folder.name
+            self.filesystem.get(self._path(key), str(fetched), recursive=True)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                fetched.rename(folder)
+            except OSError:
+                if not folder.exists():  # else another process was faster
+                    raise
 
     def _current_version(self, prefix: str) -> str | None:
         try:

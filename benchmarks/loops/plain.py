@@ -1,4 +1,7 @@
-"""A plain, careful PyTorch loop: pictures decoded and resized once into memory, everything in batches."""
+"""A plain, careful PyTorch loop: pictures decoded and resized once into memory, everything in batches.
+
+Pictures and network lie channels last, as the kernels of CPUs and GPUs like them.
+"""
 
 import math
 import time
@@ -52,35 +55,48 @@ def train_plainly(
     can reach there.
     """
     torch.manual_seed(0)
-    network = PlainGcn(backbone, word_vectors, adjacency).to(device).train()
-    branches = [network.trunk.parameters(), [network.first.weight, network.second.weight]]
-    groups = [{"params": list(part), "lr": rate} for part, rate in zip(branches, (1e-4, 1e-3), strict=True)]
-    adam = torch.optim.Adam(groups, fused=True)
-    images = torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous()
-    truth = torch.from_numpy(targets)
+    network = PlainGcn(backbone, word_vectors, adjacency).to(device, memory_format=torch.channels_last).train()
+    images, truth = torch.from_numpy(pictures), torch.from_numpy(targets)
     if on_device:
         images, truth = images.to(device), truth.to(device)
-    mean, std = MEAN.to(device), STD.to(device)
     steps = len(images) // batch_size
-    schedule = torch.optim.lr_scheduler.LambdaLR(adam, lambda step: 0.5 + 0.5 * math.cos(step / (epochs * steps)))
-    mixed = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    adam, schedule = optimizer(network, epochs * steps)
     seconds = []
     for _ in range(epochs):
         begin = time.perf_counter()
         order = torch.randperm(len(images)).to(images.device)
         for start in range(0, steps * batch_size, batch_size):
             rows = order[start : start + batch_size]
-            batch = images[rows].to(device, non_blocking=True).float()
-            flipped = (torch.rand(len(batch)) < 0.5).to(device)
-            batch = torch.where(flipped[:, None, None, None], batch.flip(-1), batch)
-            with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
-                logits = network((batch - mean) / std)
-            loss = nn.functional.binary_cross_entropy_with_logits(logits.float(), truth[rows].to(device))
-            adam.zero_grad()
-            loss.backward()
-            adam.step()
+            step(network, adam, augmented(images[rows], device), truth[rows].to(device))
             schedule.step()
         if device.type == "cuda":
             torch.cuda.synchronize()
         seconds.append(time.perf_counter() - begin)
     return seconds
+
+
+def optimizer(network: PlainGcn, steps: int) -> tuple[torch.optim.Adam, torch.optim.lr_scheduler.LambdaLR]:
+    """Adam with a rate for each branch, both falling to zero by half a cosine over all steps."""
+    branches = [network.trunk.parameters(), [network.first.weight, network.second.weight]]
+    groups = [{"params": list(part), "lr": rate} for part, rate in zip(branches, (1e-4, 1e-3), strict=True)]
+    adam = torch.optim.Adam(groups, fused=True)
+    return adam, torch.optim.lr_scheduler.LambdaLR(adam, lambda step: 0.5 + 0.5 * math.cos(math.pi * step / steps))
+
+
+def augmented(pictures: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Move pictures (B, H, W, 3) uint8 to the device, mirror half of them and normalise them: (B, 3, H, W) float32."""
+    batch = pictures.to(device, non_blocking=True).permute(0, 3, 1, 2).float()  # a view: channels stay last in memory
+    flipped = (torch.rand(len(batch)) < 0.5).to(device)
+    batch = torch.where(flipped[:, None, None, None], batch.flip(-1), batch)
+    return (batch - MEAN.to(device)) / STD.to(device)
+
+
+def step(network: PlainGcn, adam: torch.optim.Adam, batch: torch.Tensor, truth: torch.Tensor) -> None:
+    """Train on one batch, the network in bfloat16 where the GPU has it."""
+    mixed = batch.device.type == "cuda" and torch.cuda.is_bf16_supported()
+    with torch.autocast(batch.device.type, torch.bfloat16, enabled=mixed):
+        logits = network(batch)
+    loss = nn.functional.binary_cross_entropy_with_logits(logits.float(), truth)
+    adam.zero_grad()
+    loss.backward()
+    adam.step()

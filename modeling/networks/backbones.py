@@ -103,15 +103,22 @@ class Backbone(nn.Module):
     only the last be trained for a while.
     """
 
-    def __init__(self, model: nn.Module, image_size: tuple[int, int], trained_blocks: int | None) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        image_size: tuple[int, int],
+        trained_blocks: int | None,
+        setting: str = "backbone.trainable",
+    ) -> None:
         """Take ``model`` apart; ``trained_blocks`` counts from the end, None trains all of them, 0 none.
 
-        Raises ModelingError when the model has fewer blocks, or can't take images of ``image_size`` (height, width).
+        Raises ModelingError when the model has fewer blocks, where ``setting`` is named, which chose them; or when it
+        can't take images of ``image_size`` (height, width).
         """
         super().__init__()
         blocks = feature_blocks(model)
         if trained_blocks is not None and trained_blocks > len(blocks):
-            raise ModelingError(f"backbone.trainable is {trained_blocks}, but {len(blocks)} blocks are all there are")
+            raise ModelingError(f"{setting} is {trained_blocks}, but {len(blocks)} blocks are all there are")
         cut = 0 if trained_blocks is None else len(blocks) - trained_blocks
         self.frozen = nn.Sequential(*blocks[:cut])
         self.trained = nn.Sequential(*blocks[cut:])
@@ -127,9 +134,7 @@ class Backbone(nn.Module):
         """
         there = len(self.trained)
         if blocks is not None and blocks > there:
-            raise ModelingError(
-                f"training.stages: {blocks} blocks are to be trained, but backbone.trainable leaves {there}; raise it"
-            )
+            raise ModelingError(f"training.stages: trainable is {blocks}, but there are {there} blocks to train")
         self._resting = 0 if blocks is None else there - blocks
         for index, block in enumerate(self.trained):
             block.requires_grad_(index >= self._resting)

@@ -79,8 +79,9 @@ class LabelGraph(nn.Module):
     def folded(self) -> nn.Linear:
         """Return a linear layer (N, D) to (N, C) with the classifiers as they are now: the graph has run, once."""
         classifiers = self.classifiers()
-        shape = classifiers.shape[1], len(classifiers)
-        linear = nn.utils.skip_init(nn.Linear, *shape, bias=self.bias is not None).to(classifiers)  # draws no numbers
+        # On the meta device no random numbers are drawn for weights that are about to be put in.
+        linear = nn.Linear(classifiers.shape[1], len(classifiers), self.bias is not None, "meta", classifiers.dtype)
+        linear = linear.to_empty(device=classifiers.device)
         linear.weight.copy_(classifiers)
         if self.bias is not None:
             linear.bias.copy_(self.bias)

@@ -14,6 +14,7 @@ from modeling.networks.backbones import POOLINGS, Backbone, classification_model
 from modeling.networks.fusion import fuse_batch_norms, put_channels_last
 from modeling.networks.heads import Foldable, build_head, find_architecture
 from modeling.networks.weights import load_backbone_weights
+from modeling.schedule import stages_of
 from modeling.training_settings import BackboneSettings, TrainingSettings
 
 __all__ = ["BuiltNetwork", "StyleNetwork", "build_network", "find_architecture"]
@@ -112,7 +113,8 @@ def build_network(
     name, weights, trained = _image_branch(form, backbone)
     model = classification_model(name, training.image_size)
     origin = load_backbone_weights(model, name, weights if load_weights else "none")
-    branch = Backbone(model, training.image_size, trained)
+    setting = "training.stages: trainable" if stages_of(form, training) else "backbone.trainable"
+    branch = Backbone(model, training.image_size, trained, setting)
     pooling = training.graph.pooling if form.pooling == "graph" else form.pooling
     head = build_head(architecture, branch.num_features, training, labels, word_vectors, adjacency, adjacency_learned)
     network = StyleNetwork(branch, pooling, head, training.dropout)

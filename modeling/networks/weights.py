@@ -2,6 +2,8 @@
 
 import hashlib
 import pickle
+import re
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,13 @@ from modeling.networks.backbones import OWN_BACKBONES, is_classifier_key
 
 # isort: split
 from torchvision import models
+
+# Names of before that torchvision's own files of DenseNets and vision transformers still have, and those of now.
+_FORMER_NAMES = (
+    (re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)"), r"\1\2"),
+    (re.compile(r"\.mlp\.linear_1\."), ".mlp.0."),
+    (re.compile(r"\.mlp\.linear_2\."), ".mlp.3."),
+)
 
 
 def load_backbone_weights(model: nn.Module, name: str, weights: str) -> dict[str, str]:
@@ -55,7 +64,7 @@ def _load_imagenet(model: nn.Module, name: str) -> dict[str, str]:
     return {"source": f"torchvision {chosen}", "url": str(chosen.url)}
 
 
-def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
+def read_state_dict(path: Path) -> Mapping[str, torch.Tensor]:
     """Read a state dict from a ``.safetensors`` file, or a ``.pth`` / ``.pt`` file that holds tensors only.
 
     Raises ModelingError when there is no such file, it is of another kind, or it holds anything but tensors.
@@ -76,18 +85,19 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
         raise ModelingError(
             f"backbone.weights: {path.name} must hold one state dict, parameter names to tensors, and nothing else"
         )
-    return dict(state)
+    return state  # as it is: what torch.save wrote has the modules' versions with it
 
 
 def put_state_dict(model: nn.Module, state: Mapping[str, torch.Tensor], origin: str, name: str) -> None:
     """Load the part of ``state`` before the global pooling into ``model``; a classifier in it is left out.
 
-    Raises ModelingError that names the first key which is missing, surplus, or has another shape.
+    Raises ModelingError that names the first key which is missing, surplus, or has another shape. The versions of
+    modules that torch.save keeps beside the tensors go along; a file without them counts as one of today's.
     """
     wanted = {key: value for key, value in model.state_dict().items() if not is_classifier_key(key)}
     # Files of before torch 0.4.1 have no counters of batches; nothing reads them.
     needed = [key for key in wanted if not key.endswith("num_batches_tracked")]
-    given = {key: value for key, value in state.items() if not is_classifier_key(key)}
+    given = OrderedDict((_name_of_now(key), value) for key, value in state.items() if not is_classifier_key(key))
     if missing := [key for key in needed if key not in given]:
         raise ModelingError(
             f"backbone.weights: {origin} lacks key {missing[0]!r} of {name} ({len(missing)} of {len(needed)} missing)"
@@ -102,4 +112,13 @@ def put_state_dict(model: nn.Module, state: Mapping[str, torch.Tensor], origin: 
                 f"backbone.weights: key {key!r} of {origin} has shape {tuple(value.shape)}, "
                 f"{name} needs {tuple(wanted[key].shape)}"
             )
+    # MNASNet refuses a state dict without them.
+    versions = getattr(state, "_metadata", None) or getattr(model.state_dict(), "_metadata", None)
+    setattr(given, "_metadata", versions)  # noqa: B010  (an attribute that no type declares)
     model.load_state_dict(given, strict=False)
+
+
+def _name_of_now(key: str) -> str:
+    for former, now in _FORMER_NAMES:
+        key = former.sub(now, key)
+    return key

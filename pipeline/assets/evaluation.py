@@ -9,7 +9,7 @@ from modeling.architectures import display_title
 from modeling.calibration import reliability_table
 from modeling.card_files import CARD_NAME, MODEL_CARD_NAME, update_card, write_model_card
 from modeling.evaluate import compare, evaluate
-from modeling.metrics import RECALLS
+from modeling.metrics import MEAN_OF_FIVE, RECALLS
 from modeling.model_card import card_metrics
 from modeling.montages import error_gallery
 from modeling.slices import slices as slice_table
@@ -73,7 +73,9 @@ def evaluation_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
         frame = table.to_pandas()
         main = frame[(frame["split"] == "test") & frame["label"].isna()]
         values = {
-            row.metric.replace("@", "_at_"): float(row.value) for row in main.itertuples() if row.metric in RECALLS
+            row.metric.replace("@", "_at_"): float(row.value)
+            for row in main.itertuples()
+            if row.metric in (*RECALLS, MEAN_OF_FIVE)
         }
         return dg.MaterializeResult(
             metadata=table_metadata(

@@ -1,8 +1,10 @@
 """A model per label set and architecture."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import dagster as dg
+import pyarrow as pa
 
 from modeling import figures
 from modeling.architectures import display_title
@@ -71,24 +73,30 @@ def training_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
             )
         curves = storage.write_table("training_curves", trained.curves, partition)
         runs = storage.write_table("seed_runs", trained.runs, partition)
-        plot = picture(figures.training_curves(curves.to_pandas()))
-        card = {key: value for key, value in trained.card.items() if isinstance(value, str | int | float)}
-        yield dg.MaterializeResult(
-            asset_key="model",
-            metadata={
-                "weights": dg.MetadataValue.path(str(storage.model_path(label_set, architecture))),
-                "card": dg.MetadataValue.json(trained.card),
-                **card,
-                "curves": plot,
-            },
-        )
-        yield dg.MaterializeResult(
-            asset_key="training_curves",
-            metadata=table_metadata(curves, epochs=dg.MetadataValue.md(markdown(curves.to_pandas())), plot=plot),
-        )
-        yield dg.MaterializeResult(
-            asset_key="seed_runs",
-            metadata=table_metadata(runs, seeds=dg.MetadataValue.md(markdown(runs.to_pandas()))),
-        )
+        trained.forget()  # killed before this, the next run has the model at once
+        yield from _results(trained.card, curves, runs, storage.model_location(label_set, architecture))
 
     return [training]
+
+
+def _results(card: dict[str, Any], curves: pa.Table, runs: pa.Table, location: str) -> Iterator[dg.MaterializeResult]:
+    """What people see of a training in the Dagster UI."""
+    plot = picture(figures.training_curves(curves.to_pandas()))
+    facts = {key: value for key, value in card.items() if isinstance(value, str | int | float)}
+    yield dg.MaterializeResult(
+        asset_key="model",
+        metadata={
+            "weights": dg.MetadataValue.path(location),
+            "card": dg.MetadataValue.json(card),
+            **facts,
+            "curves": plot,
+        },
+    )
+    yield dg.MaterializeResult(
+        asset_key="training_curves",
+        metadata=table_metadata(curves, epochs=dg.MetadataValue.md(markdown(curves.to_pandas())), plot=plot),
+    )
+    yield dg.MaterializeResult(
+        asset_key="seed_runs",
+        metadata=table_metadata(runs, seeds=dg.MetadataValue.md(markdown(runs.to_pandas()))),
+    )

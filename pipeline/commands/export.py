@@ -5,6 +5,7 @@ from pathlib import Path
 from rich.console import Console
 
 from modeling.architectures import display_title
+from modeling.card_files import read_card
 from pipeline.commands.predict import chosen_model
 from pipeline.settings import Settings
 from pipeline.storage import Storage
@@ -26,7 +27,7 @@ def export_model(
     folder = storage.model_path(label_set, architecture)
     from modeling.onnx_export import export_onnx  # brings torch
 
-    title = f"{display_title(architecture, settings.backbone.name)}, {label_set}"
+    title = f"{display_title(architecture, read_card(folder)['backbone']['name'])}, {label_set}"
     with console.status(f"exporting {title}"):
         report = export_onnx(
             folder, target, [storage.image_path(file_id) for file_id in rows["file_id"][:CHECKED_IMAGES]]

@@ -1,5 +1,7 @@
 """``stylegraph predict``: labels for images, by the best model of the last run."""
 
+import codecs
+import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -8,8 +10,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from modeling.architectures import display_title
-from modeling.picture_files import picture_files
+from modeling.architectures import ARCHITECTURES, display_title
+from modeling.picture_files import picture_files, printable
 from pipeline.best_model import best_architecture
 from pipeline.settings import Settings, SettingsError
 from pipeline.storage import Storage
@@ -30,39 +32,50 @@ def predict_images(
 ) -> int:
     """Print the labels of each image, and of each image in each folder; return 1 when one could not be read.
 
-    Images come one after the other, so a folder may hold any number of them. Raises ModelingError when the model can't
+    A folder without an image is a failure as well. Images come one after the other, so a folder may hold any number of
+    them. What the encoding of an output lacks is written with backslashes. Raises ModelingError when the model can't
     be used.
     """
+    for stream in (console.file, errors.file):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     label_set, architecture = chosen_model(settings, label_set, architecture)
     from modeling.predict import load_model  # brings torch
 
     predictor = load_model(Storage(settings.data.location).model_path(label_set, architecture))
     folders = any(path.is_dir() for path in paths)
-    title = f"{display_title(architecture, settings.backbone.name)}, {label_set}"
+    title = f"{display_title(architecture, predictor.card['backbone']['name'])}, {label_set}"
     failures = 0
+    empty: list[Path] = []
     with _bar(console, errors, shown=folders) as bar:
-        task = bar.add_task(title, total=sum(1 for _ in _sources(paths)) if not bar.disable else None)
+        task = bar.add_task(title, total=sum(1 for _ in _sources(paths, [])) if not bar.disable else None)
         # Where both are one terminal, lines go through the bar's console, which puts them above the bar.
         complaints = bar.console if errors.is_terminal else errors
-        for prediction in predictor.stream(_sources(paths)):
+        for prediction in predictor.stream(_sources(paths, empty)):
             bar.advance(task)
             if prediction.error:
                 failures += 1
                 complaints.print(prediction.error, style="red", markup=False, highlight=False, soft_wrap=True)
             elif as_json:
-                console.out(_json_line(prediction, label_set, architecture), highlight=False)
+                line = _json_line(prediction, label_set, architecture, as_ascii=not _is_unicode(console))
+                console.out(line, highlight=False)
             elif folders:
                 console.print(_short(prediction), markup=False, highlight=False, soft_wrap=True)
             else:
                 _print_all(prediction, title, console)
-    return 1 if failures else 0
+        for folder in empty:
+            message = f"there is no picture in {printable(folder)}: give another folder"
+            complaints.print(message, style="red", markup=False, highlight=False, soft_wrap=True)
+    return 1 if failures or empty else 0
 
 
 def chosen_model(settings: Settings, label_set: str | None, architecture: str | None) -> tuple[str, str]:
     """Return label set and architecture: those given, else the first set and its best model on validation.
 
-    Raises SettingsError for a label set that there is not.
+    Raises SettingsError for a label set or an architecture that there is not.
     """
+    if architecture is not None and architecture not in ARCHITECTURES:
+        raise SettingsError(f"no architecture is called {architecture}; there are: {', '.join(ARCHITECTURES)}")
     label_set = label_set or next(iter(settings.label_sets))
     if label_set not in settings.label_sets:
         raise SettingsError(f"no label set is called {label_set}; there are: {', '.join(settings.label_sets)}")
@@ -70,12 +83,21 @@ def chosen_model(settings: Settings, label_set: str | None, architecture: str | 
     return label_set, architecture or best_architecture(settings, storage, label_set)
 
 
-def _sources(paths: Iterable[Path]) -> Iterator[Path]:
+def _sources(paths: Iterable[Path], empty: list[Path]) -> Iterator[Path]:
+    """The pictures; a folder without one is put into ``empty``."""
     for path in paths:
-        if path.is_dir():
-            yield from picture_files(path)
-        else:
+        if not path.is_dir():
             yield path
+            continue
+        picture = None
+        for picture in picture_files(path):
+            yield picture
+        if picture is None:
+            empty.append(path)
+
+
+def _is_unicode(console: Console) -> bool:
+    return codecs.lookup(console.encoding).name.startswith("utf")
 
 
 def _bar(console: Console, errors: Console, *, shown: bool) -> Progress:
@@ -94,27 +116,33 @@ def _bar(console: Console, errors: Console, *, shown: bool) -> Progress:
     )
 
 
-def _json_line(prediction: "Prediction", label_set: str, architecture: str) -> str:
+def _json_line(prediction: "Prediction", label_set: str, architecture: str, *, as_ascii: bool) -> str:
+    r"""One JSON object; with ``as_ascii`` other characters are ``\uXXXX``, for an output that can't have them."""
     line = {
-        "image": str(prediction.path),
+        "image": _shown(prediction),
         "label_set": label_set,
         "architecture": architecture,
         "labels": prediction.probabilities,
         "chosen": prediction.labels,
     }
-    return json.dumps(line, ensure_ascii=False)
+    return json.dumps(line, ensure_ascii=as_ascii)
+
+
+def _shown(prediction: "Prediction") -> str:
+    return printable(prediction.path or "")
 
 
 def _short(prediction: "Prediction") -> str:
     """One line: the chosen labels, or the most probable one in brackets where none reaches its threshold."""
     chosen = [f"{label} {prediction.probabilities[label]:.0%}" for label in prediction.labels]
     label, probability = next(iter(prediction.probabilities.items()))
-    return f"{prediction.path}  {', '.join(chosen) or f'({label} {probability:.0%})'}"
+    return f"{_shown(prediction)}  {', '.join(chosen) or f'({label} {probability:.0%})'}"
 
 
 def _print_all(prediction: "Prediction", title: str, console: Console) -> None:
     """Every label with its probability, those that are chosen with a tick."""
-    console.print(f"{prediction.path}  ({title})", markup=False, soft_wrap=True)
+    tick, block = "✓█" if _is_unicode(console) else "*#"
+    console.print(f"{_shown(prediction)}  ({title})", markup=False, soft_wrap=True)
     for label, probability in prediction.probabilities.items():
-        mark = "✓" if label in prediction.labels else " "
-        console.print(f"{mark} {label:<24} {probability:6.1%}  {'█' * round(30 * probability)}", markup=False)
+        mark = tick if label in prediction.labels else " "
+        console.print(f"{mark} {label:<24} {probability:6.1%}  {block * round(30 * probability)}", markup=False)

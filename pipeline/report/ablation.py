@@ -25,7 +25,7 @@ def ablation_view(result: LabelSetResult) -> dict[str, Any] | None:
         "rows": rows[:SHOWN],
         "rest": rows[SHOWN:],
         "plot": lane_plot(_lanes(effects)),
-        "sentences": [_best(table), *_graph(table), *_factors(effects)],
+        "sentences": [_best(table), *([graph] if (graph := graph_effect_sentence(table)) else []), *_factors(effects)],
         "scored_on": str(table["scored_on"].iloc[0]),
         "seconds": float(table["seconds"].sum()),
         "seeds": int(table["seeds"].max()),
@@ -87,22 +87,30 @@ def _best(table: pd.DataFrame) -> str:
     )
 
 
-def _graph(table: pd.DataFrame) -> list[str]:
-    """The best form with a graph against the best without one."""
-    without, with_graph = table[table["form"] == "identity"], table[table["form"] != "identity"]
-    if without.empty or with_graph.empty:
-        return []
-    a, b = without.iloc[0], with_graph.iloc[0]
-    difference = float(b["validation_score"]) - float(a["validation_score"])
-    error = seed_error(a["spread"], int(a["seeds"]), b["spread"], int(b["seeds"]))
+def graph_effect_sentence(table: pd.DataFrame) -> str | None:
+    """The best form with edges against the same head with identity; None where the ablation has not both.
+
+    Pooling and loss are those of the form with edges, so that the two differ in the graph alone.
+    """
+    with_edges = table[(table["form"] != "identity") & ((table["edges"] > 0) | (table["form"] == "learned"))]
+    if with_edges.empty:
+        return None
+    best = with_edges.sort_values("rank").iloc[0]
+    same_head = (table["pooling"] == best["pooling"]) & (table["loss"] == best["loss"])
+    without = table[same_head & (table["form"] == "identity")]
+    if without.empty:
+        return None
+    other = without.iloc[0]
+    difference = float(best["validation_score"]) - float(other["validation_score"])
+    error = seed_error(best["spread"], int(best["seeds"]), other["spread"], int(other["seeds"]))
     said = (
-        f"The best form with a graph ({_form(b)}) differs from the best without one ({_form(a)}) "
-        f"by {points(difference)} points"
+        f"On frozen features, the best form with edges ({_form(best)}) differs from the same head with identity, which "
+        f"has no graph, by {points(difference)} points on the validation split"
     )
     if error is None:
-        return [f"{said}; with one seed each, nothing says how sure that is."]
-    sure = "more than" if abs(difference) > 2 * error else "within what"
-    return [f"{said}, {sure} other seeds {'explain' if sure == 'more than' else 'could change'}."]
+        return f"{said}; with one seed each, nothing says how sure that is."
+    sure = abs(difference) > 2 * error
+    return f"{said}, {'more than other seeds explain' if sure else 'within what other seeds could change'}."
 
 
 def _factors(effects: dict[str, pd.DataFrame]) -> list[str]:

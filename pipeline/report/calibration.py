@@ -14,6 +14,7 @@ from pipeline.report.wording import figure, missing, percent
 SIDE = 236  # height of the plot in units of the drawing; with the axes it is about square
 AXIS = (0.0, 0.25, 0.5, 0.75, 1.0)
 LARGEST, SMALLEST = 6.0, 1.4  # radius of a dot by the answers in its bin
+FEW = 10  # answers; a bin of fewer has a dot, and the line goes past it
 RIGHT_ENOUGH = 0.05  # a temperature so near 1 changes next to nothing
 DECISIONS = ("map", "cf1", "of1")
 
@@ -95,8 +96,8 @@ def _sentence(data: ReportData, result: LabelSetResult) -> str | None:
     else:
         moved = "leaves that as it is"
     return (
-        f"{name}, the best on the validation split, gave probabilities that were {before} points off on average over "
-        f"the test images; temperature scaling{was} {moved}."
+        f"{name}, the best on the validation split, gave probabilities with an expected calibration error of {before} "
+        f"points over the test images; temperature scaling{was} {moved}."
     )
 
 
@@ -111,7 +112,8 @@ def _plot(table: pd.DataFrame, key: str, name: str) -> Markup:
     for after, line, dot in ((False, "quiet", "hollow"), (True, f"a-{key}", f"spot a-{key}")):
         part = table[(table["calibrated"] == after) & (table["answers"] > 0)]
         x, y = (100 * part[column].to_numpy(dtype=float) for column in ("probability", "share"))
-        chart.line(line, list(x), list(y), "after scaling" if after else "before scaling")
+        sure = part["answers"].to_numpy() >= FEW
+        chart.line(line, list(x[sure]), list(y[sure]), "after scaling" if after else "before scaling")
         for across, up, answers in zip(x, y, part["answers"], strict=True):
             radius = max(LARGEST * float(np.sqrt(answers / most)), SMALLEST)
             chart.circle(dot, across, up, radius, f"{across:.0f}% said, {up:.0f}% true: {int(answers):,} answers")

@@ -5,15 +5,18 @@ import json
 import platform
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from modeling.architectures import display_title
+from modeling.card_files import CARD_NAME
 from modeling.correlation import graph_hash
 from modeling.errors import ModelingError
 from modeling.label_sets import choose_labels, data_set_version
+from pipeline.judged import judged_scores
 from pipeline.partitions import window_keys
 from pipeline.report.data import LabelSetResult, ModelResult, ReportData
 from pipeline.settings import Settings
@@ -44,10 +47,8 @@ SINGLE = {  # fields of the report that are whole tables
     "acceptance": "prediction_acceptance",
     "label_frequencies": "label_frequencies",
 }
-CARD = "card.json"  # of a model folder
 OF_MODEL = {  # fields of one model's result that are whole tables
     "evaluation": "evaluation",
-    "scores": "scores",
     "curves": "training_curves",
     "seed_runs": "seed_runs",
     "slices": "slices",
@@ -86,7 +87,9 @@ def _label_set(settings: Settings, storage: Storage, name: str) -> LabelSetResul
     except (ModelingError, TableError) as error:
         return LabelSetResult(name, (), membership=label_set.membership, failure=str(error))
     data_set = _frame(storage, "data_set", name)
+    version = data_set_version(data_set) if data_set is not None else None
     correlation = _frame(storage, "correlation_matrix", name)
+    models = [_model(settings, storage, name, architecture, version) for architecture in settings.architectures]
     return LabelSetResult(
         name,
         labels,
@@ -96,24 +99,37 @@ def _label_set(settings: Settings, storage: Storage, name: str) -> LabelSetResul
         correlation=correlation,
         tau_sweep=_frame(storage, "tau_sweep", name),
         ablation=_frame(storage, "ablation", name),
-        comparison=_frame(storage, "comparison", name),
+        comparison=_comparison(storage, name, models),
         suspicious=_frame(storage, "suspicious_labels", name),
-        models=[_model(storage, name, architecture) for architecture in settings.architectures],
-        data_set_version=data_set_version(data_set) if data_set is not None else None,
+        models=models,
+        data_set_version=version,
         graph_hash=graph_hash(correlation) if correlation is not None else None,
         failure=None if data_set is not None else "the data set could not be made",
     )
 
 
-def _model(storage: Storage, label_set: str, architecture: str) -> ModelResult:
+def _model(settings: Settings, storage: Storage, label_set: str, architecture: str, version: str | None) -> ModelResult:
+    """Return one model's tables; ``version`` is that of the data set as it is now, None where there is none."""
     if not storage.has_table("scores", (label_set, architecture)):
         return ModelResult(architecture, failure="not trained yet, or training failed")
     try:
         frames = {field: _frame(storage, table, label_set, architecture) for field, table in OF_MODEL.items()}
-        card: dict[str, Any] = json.loads((storage.model_path(label_set, architecture) / CARD).read_text("utf-8"))
+        scores = judged_scores(settings, storage, (label_set, architecture)).to_pandas()
+        card: dict[str, Any] = json.loads((storage.model_path(label_set, architecture) / CARD_NAME).read_text("utf-8"))
     except TableError as error:  # of an older version, or damaged: the others can still be shown
         return ModelResult(architecture, failure=str(error))
-    return ModelResult(architecture, card=card, **frames)
+    if version is not None and card.get("data_set_version") != version:  # its train images may be test images now
+        return ModelResult(architecture, failure="trained on another data set: train it again")
+    return ModelResult(architecture, card=card, scores=scores, **frames)
+
+
+def _comparison(storage: Storage, label_set: str, models: Sequence[ModelResult]) -> pd.DataFrame | None:
+    """Return the pairs of models that are shown; those of a model that failed are of an earlier run."""
+    table = _frame(storage, "comparison", label_set)
+    if table is None:
+        return None
+    shown = [model.architecture for model in models if not model.failure]
+    return table[table["architecture_a"].isin(shown) & table["architecture_b"].isin(shown)].reset_index(drop=True)
 
 
 def _versions() -> dict[str, str]:

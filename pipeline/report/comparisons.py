@@ -1,4 +1,4 @@
-"""Paired tests between architectures: rows for people, and what they say about the graph."""
+"""Paired tests between architectures: rows for people, and what they say about ML-GCN's label branch."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from modeling.metrics import RECALLS
+from modeling.metrics import MEAN_OF_FIVE, RECALLS
 from pipeline.report.data import LabelSetResult, ReportData
 from pipeline.report.results import figure_of
 from pipeline.report.wording import metric_name, missing, seed_error
@@ -14,7 +14,27 @@ from pipeline.report.wording import metric_name, missing, seed_error
 LEVEL = 0.05  # of the adjusted p-value
 GRAPH = "ml_gcn"
 ATTENTION = "csra"  # a newer head without a graph
-BASELINES = ("backbone_max", "backbone")  # the first differs from ML-GCN in nothing but the graph, as the method pools
+BASELINES = ("backbone_max", "backbone")  # the first differs from ML-GCN in its head alone, as the method pools
+
+
+@dataclass(frozen=True)
+class Trainings:
+    """What is known of the seeds behind the figures of a pair in one metric."""
+
+    seeds: tuple[int, int]  # trainings of a and b whose mean is compared
+    spreads: tuple[float | None, float | None]  # standard deviation between them
+
+    @property
+    def error(self) -> float | None:
+        """Standard error of the difference that the seeds alone make; None where one of the two has no spread."""
+        return seed_error(self.spreads[0], self.seeds[0], self.spreads[1], self.seeds[1])
+
+    def explain(self, difference: float) -> bool:
+        """Could other seeds turn a difference round, or is that unknown?
+
+        They could when it is not more than two standard errors of the means over the seeds.
+        """
+        return self.error is None or abs(difference) <= 2 * self.error
 
 
 @dataclass(frozen=True)
@@ -26,32 +46,37 @@ class Verdict:
     difference: float
     low: float  # 95% interval of the difference
     high: float
-    better: tuple[str, ...]  # single recalls in which b is better after correction
+    better: tuple[str, ...]  # single recalls in which b is better
     worse: tuple[str, ...]
+    hints: tuple[str, ...]  # single recalls that differ on the test images, which other seeds could turn round
     tests: int  # tests that the correction covers
-    outcome: str  # better, worse, hint_better, hint_worse, open: see ``finding`` and ``by_seed``
-    seeds: tuple[int, int] = (1, 1)  # trainings of a and b whose mean is compared
-    spreads: tuple[float | None, float | None] = (None, None)  # standard deviation between them
-    same_pooling: bool = True  # else the difference is not of the graph alone
-    by_seed: bool = False  # clear over the test images, but other seeds could turn it round: then only a hint
-
-    @property
-    def seed_error(self) -> float | None:
-        """Standard error of the difference that the seeds alone make; None where one of the two has no spread."""
-        return seed_error(self.spreads[0], self.seeds[0], self.spreads[1], self.seeds[1])
+    outcome: str  # better, worse, hint_better, hint_worse, open: see ``finding`` and ``with_seeds``
+    trainings: Trainings
+    by_seed: bool  # clear over the test images, and only a hint because of the seeds
+    same_pooling: bool = True  # else the difference is not of the label branch alone
 
 
-def finding(difference: float, low: float, high: float, p_adjusted: float) -> str:
-    """What one row of a COMPARISON table says of b against a.
+def finding(difference: float, low: float, high: float, p_adjusted: float, won: float) -> str:
+    """What one row of a COMPARISON table says of b against a, over the test images.
 
-    ``better`` or ``worse`` when the adjusted p-value is below LEVEL; ``hint_better`` or ``hint_worse`` when only the
-    95% interval leaves zero out; else ``open``.
+    ``won`` is by how many images more b wins than a. ``better`` or ``worse`` when the adjusted p-value is below LEVEL
+    and the 95% interval over groups leaves zero out; ``hint_better`` or ``hint_worse`` when only the interval does;
+    else ``open``, as where the images won say the opposite of the means.
     """
-    if p_adjusted < LEVEL:
-        return "better" if difference > 0 else "worse"
-    if low > 0:
-        return "hint_better"
-    return "hint_worse" if high < 0 else "open"
+    way = "better" if difference > 0 else "worse"
+    beyond = low > 0 if difference > 0 else high < 0
+    if not beyond or won * difference < 0:
+        return "open"
+    return way if p_adjusted < LEVEL else f"hint_{way}"
+
+
+def with_seeds(outcome: str, difference: float, trainings: Trainings) -> str:
+    """A finding over the test images, taken back to a hint where other seeds could turn it round or are unknown.
+
+    The tests are about the test images, for the trainings that were made.
+    """
+    settled = outcome in ("better", "worse")
+    return f"hint_{outcome}" if settled and trainings.explain(difference) else outcome
 
 
 def oriented(comparison: pd.DataFrame | None, a: str, b: str) -> pd.DataFrame:
@@ -68,28 +93,68 @@ def oriented(comparison: pd.DataFrame | None, a: str, b: str) -> pd.DataFrame:
     return turned.assign(difference=-other["difference"], low=low, high=high)
 
 
-def verdict(comparison: pd.DataFrame | None, a: str, b: str) -> Verdict | None:
-    """None when the table has no row for the pair."""
-    rows = oriented(comparison, a, b)
-    if comparison is None or rows.empty:
+def verdict(result: LabelSetResult, a: str, b: str) -> Verdict | None:
+    """None when the two were not compared."""
+    rows = oriented(result.comparison, a, b)
+    if result.comparison is None or rows.empty:
         return None
-    mean = rows[rows["metric"] == "mean5"]
-    single = rows[rows["metric"].isin(RECALLS)]
-    sure = single[single["p_adjusted"] < LEVEL]
-    if mean.empty:
+    judged = {row.metric: _judged(result, row) for row in rows.itertuples()}
+    if MEAN_OF_FIVE not in judged:
         return None
-    numbers = [float(mean[name].iloc[0]) for name in ("difference", "low", "high", "p_adjusted")]
+    mean = rows[rows["metric"] == MEAN_OF_FIVE].iloc[0]
+    single = {metric: found for metric, found in judged.items() if metric in RECALLS}
+    outcome, by_seed = judged[MEAN_OF_FIVE]
     return Verdict(
         a=a,
         b=b,
-        difference=numbers[0],
-        low=numbers[1],
-        high=numbers[2],
-        better=tuple(sure.loc[sure["difference"] > 0, "metric"]),
-        worse=tuple(sure.loc[sure["difference"] < 0, "metric"]),
-        tests=len(comparison),
-        outcome=finding(*numbers),
+        difference=float(mean["difference"]),
+        low=float(mean["low"]),
+        high=float(mean["high"]),
+        better=tuple(metric for metric, (said, _) in single.items() if said == "better"),
+        worse=tuple(metric for metric, (said, _) in single.items() if said == "worse"),
+        hints=tuple(metric for metric, (_, demoted) in single.items() if demoted),
+        tests=len(result.comparison),
+        outcome=outcome,
+        trainings=trainings_of(result, a, b, MEAN_OF_FIVE),
+        by_seed=by_seed,
     )
+
+
+def _judged(result: LabelSetResult, row: Any) -> tuple[str, bool]:
+    """What a row of a COMPARISON table says, and whether that is only a hint because of the seeds.
+
+    The mean of five is tested by flipping signs of the differences themselves, which images won cannot contradict.
+    """
+    won = row.difference if row.metric == MEAN_OF_FIVE else row.b_only - row.a_only
+    found = finding(row.difference, row.low, row.high, row.p_adjusted, won)
+    outcome = with_seeds(
+        found, row.difference, trainings_of(result, row.architecture_a, row.architecture_b, row.metric)
+    )
+    return outcome, outcome != found
+
+
+def trainings_of(result: LabelSetResult, a: str, b: str, metric: str) -> Trainings:
+    """The seeds and spreads of a pair's figures; one training where that is not known."""
+    evaluations = {model.architecture: model.evaluation for model in result.models}
+    first, second = (figure_of(evaluations.get(name), metric) or {} for name in (a, b))
+    return Trainings((_seeds(first), _seeds(second)), (_spread(first), _spread(second)))
+
+
+def _seeds(figure: dict[str, Any]) -> int:
+    return 1 if missing(figure.get("seeds")) else int(figure["seeds"])
+
+
+def _spread(figure: dict[str, Any]) -> float | None:
+    return None if missing(figure.get("spread")) else float(figure["spread"])
+
+
+def has_graph(result: LabelSetResult) -> bool:
+    """Does ML-GCN's label branch have edges to work with? True where nothing is known of its graph."""
+    table = result.correlation
+    if table is None or table.empty:
+        return True
+    form = table["form"].iloc[0]
+    return form != "identity" and (form == "learned" or bool(table["binary"].any()))
 
 
 def graph_verdict(result: LabelSetResult) -> Verdict | None:
@@ -101,7 +166,7 @@ def graph_verdict(result: LabelSetResult) -> Verdict | None:
     average = cards.get(GRAPH, {}).get("pooling") == "average"
     order = BASELINES[::-1] if average else BASELINES
     for baseline in order:
-        found = with_seeds(result, verdict(result.comparison, baseline, GRAPH))
+        found = verdict(result, baseline, GRAPH)
         if found is not None:
             return replace(found, same_pooling=baseline == order[0])
     return None
@@ -109,26 +174,7 @@ def graph_verdict(result: LabelSetResult) -> Verdict | None:
 
 def attention_verdict(result: LabelSetResult) -> Verdict | None:
     """ML-GCN against the head with attention and without a graph; None when they were not compared."""
-    return with_seeds(result, verdict(result.comparison, ATTENTION, GRAPH))
-
-
-def with_seeds(result: LabelSetResult, found: Verdict | None) -> Verdict | None:
-    """The verdict with what is known of the seeds.
-
-    The tests are about the test images, for the trainings that were made. A finding whose difference is not more than
-    two standard errors of the means over the seeds is therefore taken back to a hint.
-    """
-    if found is None:
-        return None
-    evaluations = {model.architecture: model.evaluation for model in result.models}
-    figures = [figure_of(evaluations.get(name), "mean5") or {} for name in (found.a, found.b)]
-    seeds = [1 if missing(figure.get("seeds")) else int(figure["seeds"]) for figure in figures]
-    spreads = [None if missing(figure.get("spread")) else float(figure["spread"]) for figure in figures]
-    known = replace(found, seeds=(seeds[0], seeds[1]), spreads=(spreads[0], spreads[1]))
-    error = known.seed_error
-    if error is None or found.outcome not in ("better", "worse") or abs(found.difference) > 2 * error:
-        return known
-    return replace(known, outcome=f"hint_{found.outcome}", by_seed=True)
+    return verdict(result, ATTENTION, GRAPH)
 
 
 def paired_tests_view(data: ReportData, result: LabelSetResult) -> dict[str, Any] | None:
@@ -147,7 +193,7 @@ def paired_tests_view(data: ReportData, result: LabelSetResult) -> dict[str, Any
                 "b": data.display_name(b),
                 "open": b == GRAPH and a in BASELINES,
                 "reach": reach,
-                "rows": [_row(row, reach) for row in rows.itertuples()],
+                "rows": [_row(result, row, reach) for row in rows.itertuples()],
             }
         )
     return {"pairs": pairs, "tests": len(table)}
@@ -164,13 +210,13 @@ def _pairs(table: pd.DataFrame, order: list[str]) -> list[tuple[str, str]]:
 
 
 def _in_order(rows: pd.DataFrame) -> pd.DataFrame:
-    order = {name: index for index, name in enumerate(("mean5", *RECALLS))}
+    order = {name: index for index, name in enumerate((MEAN_OF_FIVE, *RECALLS))}
     return rows.assign(place=rows["metric"].map(lambda name: order.get(name, len(order)))).sort_values(
         ["place", "metric"]
     )
 
 
-def _row(row: Any, reach: float) -> dict[str, Any]:
+def _row(result: LabelSetResult, row: Any, reach: float) -> dict[str, Any]:
     def at(value: float) -> float:
         return round(50 + 50 * float(value) / reach, 2)
 
@@ -186,7 +232,7 @@ def _row(row: Any, reach: float) -> dict[str, Any]:
         "b_only": row.b_only,
         "p": row.p_value,
         "p_adjusted": row.p_adjusted,
-        "outcome": finding(row.difference, row.low, row.high, row.p_adjusted),
+        "outcome": _judged(result, row)[0],
         "at": at(row.difference),
         "left": at(row.low),
         "width": round(at(row.high) - at(row.low), 2),

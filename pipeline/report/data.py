@@ -19,7 +19,7 @@ class ModelResult:
 
     architecture: str
     evaluation: pd.DataFrame | None = None  # EVALUATION
-    scores: pd.DataFrame | None = None  # SCORES
+    scores: pd.DataFrame | None = None  # SCORES of the images that models are judged by
     curves: pd.DataFrame | None = None  # TRAINING_CURVES
     seed_runs: pd.DataFrame | None = None  # SEED_RUNS
     slices: pd.DataFrame | None = None  # SLICES

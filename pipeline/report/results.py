@@ -55,6 +55,7 @@ def results_view(data: ReportData, result: LabelSetResult) -> dict[str, Any]:
         "paper": bool(paper),
         "images": _images(measured),
         "seeds": seeds_text(result),
+        "only_blind": bool((data.settings.get("evaluation") or {}).get("only_blind")),
         "groups": _groups(result),
         "too_many": _too_many(result),
         "plot": interval_plot(measured),
@@ -108,19 +109,27 @@ def _images(rows: Sequence[dict[str, Any]]) -> int | None:
     return next((int(row["figures"]["any@1"]["images"]) for row in rows if row["figures"]["any@1"]), None)
 
 
-def _groups(result: LabelSetResult) -> int | None:
+def judged_images(result: LabelSetResult) -> pd.DataFrame | None:
+    """The data set's test rows that models are judged by: those with scores, or all while nothing was scored."""
     if result.data_set is None:
         return None
-    return int(result.data_set.loc[result.data_set["split"] == "test", "group_id"].nunique())
+    test = result.data_set[result.data_set["split"] == "test"]
+    scored = [model.scores["image_id"] for model in result.models if model.scores is not None]
+    return test[test["image_id"].isin(pd.concat(scored))] if scored else test
+
+
+def _groups(result: LabelSetResult) -> int | None:
+    test = judged_images(result)
+    return None if test is None else int(test["group_id"].nunique())
 
 
 def _too_many(result: LabelSetResult) -> list[dict[str, Any]]:
     """Share of test images that carry more than k labels, which top-k all-recall can never count."""
-    if result.data_set is None:
+    test = judged_images(result)
+    if test is None or test.empty:
         return []
-    test = result.data_set[result.data_set["split"] == "test"]
     sizes = test["subs"].map(len) + 1
-    return [{"k": k, "share": float((sizes > k).mean())} for k in (2, 3)] if len(test) else []
+    return [{"k": k, "share": float((sizes > k).mean())} for k in (2, 3)]
 
 
 def _by_label(data: ReportData, result: LabelSetResult, metric: str) -> list[dict[str, Any]]:

@@ -24,24 +24,39 @@ NAMES = {
     ("blind", "yes"): "saw no prediction",
     ("blind", "no"): "saw a prediction",
 }
+TESTED = ("window", "source", "blind")  # by number of labels, recalls differ by definition
 FEW = 30  # images; below it a slice says little
+ONE_IN = 20  # so many 95% intervals is one expected to leave out what it should hold
 WIDE = 0.2  # of an interval, 20 points
 
 
 def slices_view(data: ReportData, result: LabelSetResult) -> dict[str, Any] | None:
-    """A chart and a table for each dimension; None where no slice was measured."""
+    """A chart and a table for each dimension with several slices; None where no slice was measured."""
     tables = {model.architecture: _test_rows(model.slices) for model in result.models}
     tables = {key: table for key, table in tables.items() if not table.empty}
     if not tables:
         return None
+    tables = {key: _shown(table) for key, table in tables.items()}
     found = {name for table in tables.values() for name in table["dimension"]}
     order = [*DIMENSIONS, *sorted(found - set(DIMENSIONS))]
-    dimensions = [_dimension(data, result, tables, name) for name in order if name in found]
+    dimensions = [_dimension(data, tables, name) for name in order if name in found]
+    sentences = [*_apart(data, result, tables), *_by_count(tables, result), *_small(dimensions)]
     return {
         "dimensions": dimensions,
         "legend": [{"key": key, "name": data.display_name(key)} for key in tables],
-        "sentences": [*_apart(data, result, tables), *_small(dimensions)],
+        "sentences": sentences if dimensions else ["All test images are in one slice of every kind."],
     }
+
+
+def _shown(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of dimensions with several slices, each set of images once.
+
+    Images without sub labels are those with one label; those with sub labels may be those with two.
+    """
+    table = table[table.groupby("dimension")["slice"].transform("nunique") > 1]
+    one = table.loc[table["dimension"] == "labels", "slice"] == "1"
+    twins = [name for name, count in (("yes", one.sum()), ("no", (~one).sum())) if count == 1]
+    return table[~((table["dimension"] == "main_only") & table["slice"].isin(twins))]
 
 
 def _test_rows(slices: pd.DataFrame | None) -> pd.DataFrame:
@@ -50,9 +65,7 @@ def _test_rows(slices: pd.DataFrame | None) -> pd.DataFrame:
     return slices[(slices["split"] == "test") & (slices["metric"] == "mean5")]
 
 
-def _dimension(
-    data: ReportData, result: LabelSetResult, tables: dict[str, pd.DataFrame], dimension: str
-) -> dict[str, Any]:
+def _dimension(data: ReportData, tables: dict[str, pd.DataFrame], dimension: str) -> dict[str, Any]:
     parts = {key: table[table["dimension"] == dimension] for key, table in tables.items()}
     rows = []
     for name in sorted(
@@ -94,13 +107,18 @@ def slice_name(dimension: str, name: str) -> str:
 
 
 def _apart(data: ReportData, result: LabelSetResult, tables: dict[str, pd.DataFrame]) -> list[str]:
-    """Slices whose interval leaves out the mean over all test images, for the model that validation would choose."""
+    """Slices whose interval leaves out the mean over all test images, for the model that validation would choose.
+
+    Slices by the number of labels are left out: they differ by definition.
+    """
     model = chosen_model(result)
     whole = None if model is None else figure_of(model.evaluation, "mean5")
     if model is None or whole is None or model.architecture not in tables:
         return []
     table = tables[model.architecture]
-    table = table[table["images"] >= FEW]
+    table = table[table["dimension"].isin(TESTED) & (table["images"] >= FEW)]
+    if table.empty:
+        return []
     rows = table[(table["low"] > whole["value"]) | (table["high"] < whole["value"])]
     name = (
         f"{data.display_name(model.architecture)}, the best on the validation split, reaches {percent(whole['value'])}%"
@@ -113,9 +131,23 @@ def _apart(data: ReportData, result: LabelSetResult, tables: dict[str, pd.DataFr
         f"{slice_name(row.dimension, str(row.slice))} ({percent(row.value)}%, {interval(row.low, row.high)})"
         for row in rows.itertuples()
     ]
+    by_chance = f" By chance alone about one in twenty of the {len(table)} would." if len(table) >= ONE_IN else ""
+    return [f"{name} over all test images. Slices whose interval leaves that out: {listed(parts)}.{by_chance}"]
+
+
+def _by_count(tables: dict[str, pd.DataFrame], result: LabelSetResult) -> list[str]:
+    """The figures by number of labels, which differ by definition."""
+    model = chosen_model(result)
+    if model is None or model.architecture not in tables:
+        return []
+    table = tables[model.architecture]
+    rows = table[table["dimension"] == "labels"]
+    if rows.empty:
+        return []
+    parts = [f"{percent(row.value)}% with {slice_name('labels', str(row.slice))}" for row in rows.itertuples()]
     return [
-        f"{name} over all test images. Slices whose interval leaves that out: {listed(parts)}. By chance alone about "
-        f"one in twenty of the {len(table)} would."
+        "By number of labels the figures differ by definition, because more labels are easier to hit and harder to "
+        f"find all of: {listed(parts)}."
     ]
 
 

@@ -1,21 +1,28 @@
-"""The report in a few sentences: what came in, which architecture is ahead, and whether the graph helped."""
+"""The report in a few sentences: what came in, which architecture is ahead, and what ML-GCN's label branch is worth.
+
+ML-GCN differs from a baseline in more than the graph: it also has word vectors and two layers that make classifiers of
+them instead of a linear one. What is said of a comparison is therefore said of the label branch; only the ablation
+compares the same head with and without edges.
+"""
 
 from typing import Any
 
-from pipeline.report.comparisons import GRAPH, Verdict, attention_verdict, graph_verdict, verdict, with_seeds
+from pipeline.report.ablation import graph_effect_sentence
+from pipeline.report.comparisons import GRAPH, Verdict, attention_verdict, graph_verdict, has_graph, verdict
 from pipeline.report.data import LabelSetResult, ReportData
 from pipeline.report.results import figure_of
 from pipeline.report.sources import GOOD, in_windows, period
 from pipeline.report.wording import count, listed, metric_name, percent, points, spread
 
 CHIPS = {
-    "better": "The label graph helped",
-    "worse": "The label graph did harm",
-    "hint_better": "Graph: a hint that it helped",
-    "hint_worse": "Graph: a hint of harm",
-    "open": "Graph: no clear difference",
-    None: "Graph: not compared",
+    "better": "{} is ahead",
+    "worse": "{} is behind",
+    "hint_better": "A hint that {} is ahead",
+    "hint_worse": "A hint that {} is behind",
+    "open": "{}: no clear difference",
+    None: "{}: not compared",
 }
+NO_GRAPH = "No graph: nothing to compare"
 
 
 def summary_view(data: ReportData) -> dict[str, Any]:
@@ -54,14 +61,18 @@ def _card(data: ReportData, result: LabelSetResult) -> dict[str, Any]:
     best = ranking[0]
     found = graph_verdict(result)
     outcome = found.outcome if found else None
+    chip = CHIPS[outcome].format(data.display_name(GRAPH))
+    if found and not has_graph(result):
+        outcome, chip = None, NO_GRAPH
     return card | {
         "best": best,
         "ranking": ranking,
         "outcome": outcome,
-        "chip": CHIPS[outcome],
+        "chip": chip,
         "sentences": [
             *_lead(data, result, ranking),
-            *_graph(data, result, found),
+            *_label_branch(data, result, found),
+            *_ablation(result),
             *_failures(data, result),
         ],
     }
@@ -89,9 +100,8 @@ def _lead(data: ReportData, result: LabelSetResult, ranking: list[dict[str, Any]
         return [f"{best['name']} reaches {percent(figure['value'])}% {where}; nothing else was measured."]
     second = ranking[1]
     gap = percent(figure["value"] - second["figure"]["value"])
-    found = with_seeds(result, verdict(result.comparison, second["key"], best["key"]))
-    beyond = {"better": ", more than chance explains", "hint_better": ", a hint though not proof"}
-    sureness = beyond.get(found.outcome, ", a lead that chance alone could explain") if found else ""
+    found = verdict(result, second["key"], best["key"])
+    sureness = f", {_sureness(found)}" if found else ""
     sentences = [f"{best['name']} comes first {where}, {gap} points before {second['name']}{sureness}."]
     chosen = max(ranking, key=lambda row: -1.0 if row["validation"] is None else row["validation"])
     if chosen["validation"] is not None and chosen["key"] != best["key"]:
@@ -101,86 +111,115 @@ def _lead(data: ReportData, result: LabelSetResult, ranking: list[dict[str, Any]
     return sentences
 
 
-def _graph(data: ReportData, result: LabelSetResult, found: Verdict | None) -> list[str]:
-    """Whether the graph helped, by how much, how sure that is, and whether a head without one does as well."""
+def _sureness(found: Verdict) -> str:
+    if found.outcome == "better":
+        return "more than chance and other seeds explain"
+    if found.by_seed:
+        return f"a hint though not proof: {_seed_doubt(found)}"
+    return "a hint though not proof" if found.outcome == "hint_better" else "a lead that chance alone could explain"
+
+
+def _seed_doubt(found: Verdict) -> str:
+    """Why a difference that is clear over the test images is no more than a hint."""
+    if found.trainings.error is not None:
+        return "the test images are clear about it, but other seeds could turn it round"
+    which = "these two trainings" if found.trainings.seeds == (1, 1) else "these trainings"
+    return f"clear for {which}; other seeds unknown"
+
+
+def _label_branch(data: ReportData, result: LabelSetResult, found: Verdict | None) -> list[str]:
+    """What the label branch is worth, how sure that is, and whether a head without a graph does as well."""
+    name = data.display_name(GRAPH)
     if found is None:
-        return ["ML-GCN was not compared with a baseline, so nothing can be said about the graph."]
-    name, baseline = data.display_name(GRAPH), data.display_name(found.a)
-    sentences = [f"Against {baseline}, {name} differs by {_span(found)}: {_meaning(found)}."]
-    better, worse = (_listed(metrics) for metrics in (found.better, found.worse))
+        return [f"{name} was not compared with a baseline, so nothing can be said about its label branch."]
+    baseline = data.display_name(found.a)
+    sentences = [f"Against {baseline}, {name} differs by {_span(found)}: {_meaning(name, result, found)}."]
+    better, worse, hints = (_listed(metrics) for metrics in (found.better, found.worse, found.hints))
     if better or worse:
         parts = [f"better in {better}"] * bool(better) + [f"worse in {worse}"] * bool(worse)
         sentences.append(f"Of the single recalls it is {' and '.join(parts)} after correction for all tests.")
-    else:
+    elif not hints:
         sentences.append("No single recall differs once the number of tests is corrected for.")
+    if hints:
+        sentences.append(f"Clear for these trainings, though perhaps not for other seeds: {hints}.")
     if not found.same_pooling:
-        sentences.append("The two also pool in different ways, so the difference is not of the graph alone.")
-    return [*sentences, _seeds(data, found), *_no_graph(result), *_attention(data, attention_verdict(result))]
+        sentences.append("The two also pool in different ways, so the difference is not of the label branch alone.")
+    return [*sentences, _seeds(data, found), *_no_graph(result), *_attention(data, result, attention_verdict(result))]
 
 
 def _span(found: Verdict) -> str:
     return f"{points(found.difference)} points (95% interval {points(found.low)} to {points(found.high)})"
 
 
-def _meaning(found: Verdict) -> str:
+def _meaning(name: str, result: LabelSetResult, found: Verdict) -> str:
+    branch = f"{name}'s label branch {'with its' if has_graph(result) else 'without a'} graph"
     did = "helped" if found.outcome.endswith("better") else "did harm"
     if found.by_seed:
-        return f"a hint that the graph {did}: the test images are clear about it, but other seeds could turn it round"
+        return f"a hint that {branch} {did}: {_seed_doubt(found)}"
     if found.outcome in ("better", "worse"):
-        return f"the graph {did}, and chance is an unlikely explanation"
+        return f"{branch} {did}, and neither chance nor other seeds are a likely explanation"
     if found.outcome.startswith("hint"):
-        return f"a hint that the graph {did}, but no longer so once all {found.tests} tests are corrected for"
+        return f"a hint that {branch} {did}, but no longer so once all {found.tests} tests are corrected for"
+    return _not_told_apart(found)
+
+
+def _not_told_apart(found: Verdict) -> str:
     reach = percent((found.high - found.low) / 2)
-    return f"the graph may have helped or not; a difference below about {reach} points cannot be seen here"
+    return f"these images cannot tell the two apart (differences below about {reach} points)"
 
 
 def _seeds(data: ReportData, found: Verdict) -> str:
     """What is known of other trainings of the same two architectures."""
     names = [data.display_name(key) for key in (found.b, found.a)]
-    if found.seeds == (1, 1):
+    seeds, spreads = found.trainings.seeds[::-1], found.trainings.spreads[::-1]
+    if seeds == (1, 1):
         return (
             f"{names[0]} and {names[1]} were trained once each, so what other seeds would change is not known; "
             "training.repeats above 1 would tell."
         )
-    error = found.seed_error
-    spreads = list(zip(names, found.seeds[::-1], found.spreads[::-1], strict=True))
+    known = list(zip(names, seeds, spreads, strict=True))
+    error = found.trainings.error
     if error is None:
-        parts = [f"{seeds} for {name}" for name, seeds, _ in spreads]
+        parts = [f"{number} for {name}" for name, number, _ in known]
         return f"The figures are means of several seeds ({listed(parts)}), too few to say what others would change."
-    if len(set(found.seeds)) == 1:
-        parts = [f"{spread(value)} for {name}" for name, _, value in spreads]
-        said = f"Each figure is the mean of {found.seeds[0]} seeds ({listed(parts)})"
+    if len(set(seeds)) == 1:
+        parts = [f"{spread(value)} for {name}" for name, _, value in known]
+        said = f"Each figure is the mean of {seeds[0]} seeds ({listed(parts)})"
     else:
-        parts = [f"{seeds} for {name}, {spread(value)}" for name, seeds, value in spreads]
+        parts = [f"{number} for {name}, {spread(value)}" for name, number, value in known]
         said = f"Each figure is the mean of several seeds ({'; '.join(parts)})"
     return f"{said}; the seeds alone move such a difference by about {percent(error)} points (standard error)."
 
 
 def _no_graph(result: LabelSetResult) -> list[str]:
-    """Whether the label graph holds anything that could help at all."""
-    if result.correlation is None or result.correlation.empty:
+    """Why the label branch has no graph, where it has none."""
+    if has_graph(result) or result.correlation is None:
         return []
-    form = result.correlation["form"].iloc[0]
-    if form == "identity":
+    if result.correlation["form"].iloc[0] == "identity":
         return ["The graph is left out here (form identity): what is compared is the label branch alone."]
-    if form != "learned" and not result.correlation["binary"].any():
-        return ["The label graph has no edge, so what is compared is the label branch alone."]
-    return []
+    return ["The label graph has no edge, so what is compared is the label branch alone."]
 
 
-def _attention(data: ReportData, found: Verdict | None) -> list[str]:
-    """Whether a newer head without a graph does as well as the one with it, or better."""
+def _ablation(result: LabelSetResult) -> list[str]:
+    """What the graph itself is worth: the ablation has the same head with and without edges."""
+    sentence = None if result.ablation is None else graph_effect_sentence(result.ablation)
+    return [] if sentence is None else [sentence]
+
+
+def _attention(data: ReportData, result: LabelSetResult, found: Verdict | None) -> list[str]:
+    """Whether a newer head without a graph does as well, or better."""
     if found is None:
         return []
     name, other = data.display_name(GRAPH), data.display_name(found.a)
-    meaning = {
-        "better": "the graph is ahead of it",
-        "hint_better": "a hint that the graph is ahead of it",
-        "open": "as far as these images can tell, a head without a graph does as well",
-        "hint_worse": "a hint that a head without a graph does better",
-        "worse": "a head without a graph does better",
-    }
-    return [f"{name} differs by {_span(found)} from {other}, which has no graph: {meaning[found.outcome]}."]
+    ahead = f"{name if found.outcome.endswith('better') else other} is ahead"
+    if found.outcome == "open":
+        meaning = _not_told_apart(found)
+    elif found.by_seed:
+        meaning = f"a hint that {ahead}: {_seed_doubt(found)}"
+    else:
+        meaning = f"a hint that {ahead}" if found.outcome.startswith("hint") else ahead
+    which = ", which has no graph" if has_graph(result) else ""
+    return [f"{name} differs by {_span(found)} from {other}{which}: {meaning}."]
 
 
 def _listed(metrics: tuple[str, ...]) -> str:

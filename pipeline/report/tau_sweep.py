@@ -135,9 +135,9 @@ def _scores(table: pd.DataFrame, name: str) -> Markup:
 
 def _counts(table: pd.DataFrame, name: str) -> Markup:
     edges, isolated = ([float(value) for value in table[column]] for column in ("edges", "isolated"))
-    chart = _chart(table, f"{name}: edges and labels without a neighbour by tau", [*edges, *isolated], 0.0)
+    chart = _chart(table, f"{name}: edges and labels without an edge of their own by tau", [*edges, *isolated], 0.0)
     chart.line("a-backbone", list(table["tau"]), edges, "edges")
-    chart.line("quiet", list(table["tau"]), isolated, "labels without a neighbour")
+    chart.line("quiet", list(table["tau"]), isolated, "labels without an edge of their own")
     return chart.svg()
 
 

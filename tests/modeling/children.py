@@ -67,7 +67,7 @@ def main(values: dict[str, Any]) -> None:
         limit = pages * resource.getpagesize() + values["memory"] * 2**20
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     try:
-        train_repeats(
+        models = train_repeats(
             case.data_set,
             LABELS,
             WORD_VECTORS,
@@ -80,6 +80,7 @@ def main(values: dict[str, Any]) -> None:
             folder / "model",
             progress,
         )
+        models.forget()
     except ModelingError as error:
         print(f"error: {error}", flush=True)  # noqa: T201
 

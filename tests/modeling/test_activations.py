@@ -2,13 +2,18 @@ import copy
 from functools import cache
 from pathlib import Path
 
+from modeling import torchvision_guard  # noqa: F401  (before torchvision)
+
+# isort: split
 import numpy as np
 import pytest
 import torch
+from torchvision.models import VisionTransformer
 
 from modeling import activations
 from modeling.activations import cached_activations, cached_views, version_draws
 from modeling.augmentation import change
+from modeling.batches import ImageRows, ScoreBatches
 from modeling.errors import ModelingError
 from modeling.networks.backbones import Backbone, classification_model
 from modeling.networks.style_network import StyleNetwork
@@ -62,6 +67,32 @@ def test_one_file_for_all_heads_and_another_for_other_blocks_or_pictures(tmp_pat
     assert told == [(9, 9)]
     assert count(network(seed=1)) == 2
     assert count(network(), "others") == 3
+
+
+@pytest.mark.parametrize("package", ["torch", "torchvision"])
+def test_another_version_that_computes_makes_another_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
+):
+    cached_activations(network(), PICTURES, "p", tmp_path, CPU)
+    monkeypatch.setattr(f"modeling.activations.{package}.__version__", "0.0.1")
+    cached_activations(network(), PICTURES, "p", tmp_path, CPU)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_tokens_of_a_vision_transformer_are_kept_and_read_back(tmp_path: Path):
+    """A transformer of torchvision's class with two small layers, the first of them frozen."""
+    torch.manual_seed(0)
+    model = VisionTransformer(32, 16, num_layers=2, num_heads=2, hidden_dim=8, mlp_dim=16, num_classes=3)
+    branch = Backbone(model, (32, 32), 2)
+    transformer = StyleNetwork(branch, "max", torch.nn.Linear(branch.num_features, 3)).eval()
+    kept = cached_activations(transformer, PICTURES, "p", tmp_path, CPU)
+    assert kept.shape == (9, 2, 5, 8), "four patches and the class token"
+    rows = ImageRows(kept, TRAIN, np.eye(3, dtype=np.float32)[TRAIN % 3])
+    ((sides, _),) = ScoreBatches(rows, 9, flip_average=True)
+    images = torch.from_numpy(PICTURES[TRAIN]).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        for side, pictures in zip(sides, (images, images.flip(-1)), strict=True):
+            assert transformer.from_frozen(side).numpy() == pytest.approx(transformer(pictures).numpy(), abs=0.01)
 
 
 def test_few_pictures_at_a_time_give_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -180,6 +180,23 @@ def test_rows_are_pickled_as_the_names_of_their_files(pictures: ImageRows, activ
             assert torch.equal(one[0], other[0])
 
 
+def test_tokens_of_a_transformer_are_activations_too(tmp_path: Path):
+    """As many axes as pictures: (M, 2, S, D), here 5 tokens of 3 numbers, so that even the last axis is as theirs."""
+    values = np.random.default_rng(0).normal(size=(30, 2, 5, 3)).astype(np.float16)
+    chosen = np.arange(IMAGES)[::-1] + 5
+    views = (file_of(tmp_path / "view.raw", values[chosen, 0] + np.float16(1)),)
+    rows = ImageRows(file_of(tmp_path / "tokens.raw", values), chosen, TARGETS, views=views)
+    sides, _ = next(iter(ScoreBatches(rows, 4, flip_average=True)))
+    assert [side.dtype for side in sides] == [torch.float32] * 2
+    for number, side in enumerate(sides):
+        assert np.array_equal(side.numpy(), values[chosen[:4], number])
+    possible = np.stack([values[chosen, 0], values[chosen, 1], np.asarray(views[0])])
+    for epoch in range(5):
+        for inputs, _, _ in TrainBatches(rows, SETTINGS, epoch):
+            assert inputs.shape == (6, 5, 3)
+            assert all((possible == picture).all(axis=(2, 3)).any() for picture in inputs.numpy())
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_batches_for_a_gpu_are_the_same_and_pinned(pictures: ImageRows, activations: ImageRows):
     for rows in (pictures, activations):

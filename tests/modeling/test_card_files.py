@@ -37,10 +37,10 @@ def test_a_missing_key_is_named(model: Path, key: str) -> None:
         read_card(model)
 
 
-@pytest.mark.parametrize("number", [0, 1, "2"])
+@pytest.mark.parametrize("number", [0, 2, "3"])
 def test_a_card_of_another_format_is_refused(model: Path, number: object) -> None:
     change_card(model, format=number)
-    with pytest.raises(ModelingError, match="key 'format' must be 2; train the model again with this version"):
+    with pytest.raises(ModelingError, match="key 'format' must be 3; train the model again with this version"):
         read_card(model)
 
 
@@ -58,7 +58,12 @@ def test_a_broken_card_is_refused(model: Path, content: bytes) -> None:
         ({"temperature": float("inf"), "thresholds": THRESHOLDS}, r"calibration\.temperature must be above 0, not inf"),
         ({"temperature": "1", "thresholds": THRESHOLDS}, r"calibration\.temperature must be above 0, not 1"),
         ({"thresholds": THRESHOLDS}, r"calibration\.temperature must be above 0, not None"),
-        ({"temperature": 1}, r"calibration\.thresholds and labels differ in 'blue'"),
+        ({"temperature": 1}, r"calibration\.thresholds must be a table, not null; train the model again"),
+        (
+            {"temperature": 1, "thresholds": [0.5] * 3},
+            r"calibration\.thresholds must be a table, not \[0\.5, 0\.5, 0\.5\]",
+        ),
+        ({"temperature": 1, "thresholds": {"red": 0.5, "green": 0.5}}, r"thresholds and labels differ in 'blue'"),
         ({"temperature": 1, "thresholds": {**THRESHOLDS, "grey": 0.5}}, r"thresholds and labels differ in 'grey'"),
         ({"temperature": 1, "thresholds": {**THRESHOLDS, "red": 1.5}}, r"thresholds of 'red' must be from 0 to 1"),
         ({"temperature": 1, "thresholds": {**THRESHOLDS, "red": None}}, r"thresholds of 'red' must be from 0 to 1"),
@@ -68,6 +73,27 @@ def test_a_calibration_that_can_not_be_used_is_refused(model: Path, calibration:
     change_card(model, calibration=calibration)
     with pytest.raises(ModelingError, match=message):
         read_card(model)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("calibration", None, "calibration must be a table, not null"),
+        ("labels", None, "labels must be a list, not null"),
+        ("labels", ["red", 1, "blue"], "each of labels must be text, not 1"),
+        ("training", [], r"training must be a table, not \[\]"),
+        ("graph_form", 1, "graph_form must be text or null, not 1"),
+        ("seed", True, "seed must be a whole number, not true"),
+        ("pooling", None, "pooling must be text, not null"),
+        ("architecture", "vgg", "architecture 'vgg' is not known; there are: basic_cnn, backbone, "),
+    ],
+)
+def test_a_value_of_another_kind_is_one_line(model: Path, key: str, value: object, message: str) -> None:
+    card = json.loads((model / CARD_NAME).read_text())
+    (model / CARD_NAME).write_text(json.dumps({**card, key: value}))
+    with pytest.raises(ModelingError, match=rf"card\.json: {message}") as caught:
+        read_card(model)
+    assert "\n" not in str(caught.value)
 
 
 def test_images_of_an_unknown_label_are_noticed(model: Path) -> None:
@@ -84,7 +110,7 @@ def test_values_are_put_into_the_card(model: Path) -> None:
     assert (model / CARD_NAME).read_bytes() == bytes_before
 
 
-@pytest.mark.parametrize("key", ["format", "labels", "calibration", "weights_sha256"])
+@pytest.mark.parametrize("key", ["format", "labels", "pooling", "calibration", "weights_sha256"])
 def test_what_training_decides_stays(model: Path, key: str) -> None:
     before = (model / CARD_NAME).read_bytes()
     with pytest.raises(ModelingError, match=f"key '{key}' is decided by training"):

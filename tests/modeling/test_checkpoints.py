@@ -1,3 +1,4 @@
+import resource
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,6 +59,30 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path):
         file.write(state(FIRST_IS_BEST, {"weight": torch.empty(2, device="meta")}, {}))
     assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
     assert file.read() is not None
+
+
+def test_a_disk_that_does_not_take_it_is_named(tmp_path: Path):
+    """Files may not grow beyond a kilobyte, as on a full disk; the old checkpoint stays."""
+    file = CheckpointFile(tmp_path / "a.safetensors")
+    file.write(state(FIRST_IS_BEST, BEST, {}))
+    written = file.path.read_bytes()
+    large = {"weight": torch.zeros(4096)}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, limits[1]))
+    try:
+        with pytest.raises(ModelingError, match=rf"no checkpoint can be written to {tmp_path}: .*; make room there"):
+            file.write(state(FIRST_IS_BEST, large, {}))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
+    assert file.path.read_bytes() == written
+
+
+def test_a_folder_that_can_not_be_made_is_named(tmp_path: Path):
+    (tmp_path / "checkpoints").write_text("a file")
+    file = CheckpointFile(tmp_path / "checkpoints" / "a.safetensors")
+    with pytest.raises(ModelingError, match=r"no checkpoint can be written to .*checkpoints: .*; make room there"):
+        file.write(state(FIRST_IS_BEST, BEST, {}))
 
 
 def test_removing_takes_what_a_kill_left(tmp_path: Path):

@@ -9,7 +9,6 @@ from hypothesis.extra import numpy as hnp
 from pydantic import ValidationError
 
 from modeling.correlation import (
-    adjacency_from_table,
     binarize,
     conditional_probability,
     cooccurrence,
@@ -192,6 +191,9 @@ def test_given_counts_are_not_changed():
         ([[0, -1], [1, 0]], [2, 3], r"counts 'both' must be whole numbers of at least 0"),
         ([[0, 0.5], [0.5, 0]], [2, 3], r"counts 'both' must be whole numbers"),
         ([[0, 1], [1, 0]], [2, np.nan], r"counts 'images' must be whole numbers"),
+        ([[0, 5], [3, 0]], [9, 9], r"counts 'both' say 5 for 'a' with 'b' and 3 the other way round: give one number"),
+        ([[0, 2], [2, 0]], [1, 2], r"2 images with 'a' and 'b', but counts 'images' only 1 with 'a': correct one"),
+        ([[0, 2], [2, 0]], [2, 1], r"2 images with 'b' and 'a', but counts 'images' only 1 with 'b': correct one"),
     ],
 )
 def test_what_are_no_counts_of_these_labels_is_refused(both, images, message):
@@ -230,10 +232,10 @@ def test_the_table_holds_the_graph(form):
     assert table.num_rows == 16
     shuffled = table.to_pandas().sample(frac=1, random_state=1)
     graph = graph_from_table(shuffled)
-    labels, adjacency = adjacency_from_table(shuffled)
-    assert labels == LABELS
+    made = label_graph(by_hand(), LABELS, chosen)
+    assert graph.labels == made.labels == tuple(LABELS)
     assert graph.settings == chosen
-    np.testing.assert_array_equal(adjacency, graph.normalized)
+    np.testing.assert_array_equal(graph.normalized, made.normalized)
     cells = {(row.row_label, row.column_label): row for row in shuffled.itertuples()}
     assert cells["a", "b"].images_row == 4
     assert cells["a", "b"].images_both == 2

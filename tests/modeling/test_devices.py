@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from modeling.devices import check_devices, is_out_of_memory, memory_named, trainer_precision
+from modeling.devices import check_devices, is_out_of_memory, memory_named, trainer_precision, used_precision
 from modeling.errors import ModelingError
 from modeling.training_settings import TrainingSettings
 from tests.modeling.children import finished
@@ -15,19 +15,31 @@ CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
 def test_precision_is_what_was_asked_for():
     assert trainer_precision(TrainingSettings(precision="auto"), CPU) == "32-true"
+    assert used_precision(TrainingSettings(precision="auto"), CPU) == "float32"
+    assert used_precision(TrainingSettings(precision="bf16"), CPU) == "bf16"
     assert trainer_precision(TrainingSettings(precision="float32"), CUDA) == "32-true"
     assert trainer_precision(TrainingSettings(precision="bf16"), CPU) == "bf16-mixed"
 
 
 def test_devices_that_are_not_there_are_named():
-    check_devices(CPU, TrainingSettings(devices=1, device="cuda:7"), 1)
-    check_devices(CPU, TrainingSettings(devices=2), 2)
+    check_devices(CPU, TrainingSettings(devices=1, device="cuda:7"), 1, 1)
+    check_devices(CPU, TrainingSettings(devices=2), 9, 2)
     with pytest.raises(ModelingError, match=r"training\.device 'cuda:1' is one device, training\.devices 2: give cuda"):
-        check_devices(torch.device("cuda:1"), TrainingSettings(devices=2, device="cuda:1"), 9)
+        check_devices(torch.device("cuda:1"), TrainingSettings(devices=2, device="cuda:1"), 9, 9)
     with pytest.raises(ModelingError, match=r"training\.devices is 99, but there are \d+ GPUs"):
-        check_devices(CUDA, TrainingSettings(devices=99), 999)
+        check_devices(CUDA, TrainingSettings(devices=99), 999, 999)
     with pytest.raises(ModelingError, match=r"training\.devices is 3, with 2 validation images"):
-        check_devices(CPU, TrainingSettings(devices=3), 2)
+        check_devices(CPU, TrainingSettings(devices=3), 9, 2)
+
+
+def test_each_process_on_cpus_needs_two_images_for_its_batch_statistics():
+    check_devices(CPU, TrainingSettings(devices=2, batch_size=4), 9, 9)
+    for batch_size, images in ((2, 9), (8, 3)):
+        settings = TrainingSettings(devices=2, batch_size=batch_size)
+        expected = rf"devices is 2, with {min(batch_size, images)} images a step: .* needs two for each process"
+        with pytest.raises(ModelingError, match=expected):
+            check_devices(CPU, settings, images, 9)
+        check_devices(CPU, settings.model_copy(update={"batch_norm": "frozen"}), images, 9)
 
 
 def test_only_a_lack_of_memory_is_called_one():

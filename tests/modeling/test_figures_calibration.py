@@ -4,11 +4,13 @@ import io
 import subprocess
 import sys
 
+import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
-from modeling.calibration import reliability_table
+from modeling import figures_calibration
+from modeling.calibration import expected_calibration_error, reliability_table
 from modeling.charts import BLUE, ORANGE
 from modeling.figures_calibration import reliability_plot, slices_plot
 from modeling.slices import slices
@@ -52,6 +54,41 @@ def test_reliability_shows_before_and_after(scores):
     assert pixels(reliability_plot(table), ORANGE) > 200
     assert pixels(reliability_plot(table[table["calibrated"]]), ORANGE) == 0
     assert reliability_plot(table, "validation") != reliability_plot(table, "test")
+
+
+def shares_of(table, monkeypatch):
+    """The upper chart of a reliability plot."""
+    drawn = []
+    monkeypatch.setattr(figures_calibration, "png", lambda figure: drawn.append(figure.axes[0]) or b"")
+    reliability_plot(table)
+    return drawn[0]
+
+
+def test_error_in_the_legend_is_that_of_all_seeds_together(scores, monkeypatch):
+    test = scores[scores["split"] == "test"]
+    probabilities, targets = (np.array(list(values)) for values in (test["scores"], targets_of(test)))
+    together = expected_calibration_error(probabilities, targets)
+    legend = shares_of(reliability_table(scores), monkeypatch).get_legend()
+    texts = [text.get_text() for text in legend.get_texts()]
+    assert texts[1] == f"after calibration, error {100 * together:.1f}%, seeds together"
+    assert texts[0].startswith("before calibration, error ")
+    assert texts[0].endswith("%, seeds together")
+
+
+def targets_of(scores):
+    return [[name in (row.main, *row.subs) for name in row.labels] for row in scores.itertuples()]
+
+
+def test_line_goes_past_bins_of_few_answers(monkeypatch):
+    rows = [(0.0, 500), (0.25, 9), (0.5, 10)]
+    table = pd.DataFrame(
+        {"split": "test", "calibrated": True, "low": low, "high": low + 0.25, "answers": answers}
+        | {"probability": low + 0.1, "share": low}
+        for low, answers in rows
+    )
+    lines = [line for line in shares_of(table, monkeypatch).get_lines() if line.get_color() == BLUE]
+    by_style = {line.get_linestyle(): line.get_xdata().tolist() for line in lines}
+    assert by_style == {"-": pytest.approx([10, 60]), "None": pytest.approx([35])}
 
 
 def test_more_slices_make_a_taller_chart(sliced):

@@ -1,5 +1,7 @@
 """Heads on pooled features: what they are trained on, what they learn, and that nothing else is read."""
 
+from dataclasses import replace
+
 from modeling import torchvision_guard  # noqa: F401  (before torchvision)
 
 # isort: split
@@ -63,6 +65,14 @@ def test_features_are_the_pooled_maps_of_picture_and_mirror_image(case, pretrain
     assert isinstance(data.features, np.memmap)
     assert data.targets[4].tolist() == [float(label in {row["main"], *row["subs"]}) for label in LABELS]
     assert data.source == "features of squeezenet1_1 before training"
+
+
+@pytest.mark.parametrize("package", ["torch", "torchvision"])
+def test_another_version_that_computes_gives_features_of_its_own(case, pretrained, tmp_path, monkeypatch, package):
+    head_data(case.data_set, LABELS, pretrained, TRAINING, case.image_path, tmp_path)
+    monkeypatch.setattr(f"modeling.activations.{package}.__version__", "0.0.1")
+    head_data(case.data_set, LABELS, pretrained, TRAINING, case.image_path, tmp_path)
+    assert len(list((tmp_path / "features").iterdir())) == 2
 
 
 def test_features_are_computed_once(case, pretrained, tmp_path):
@@ -153,6 +163,58 @@ def test_a_random_backbone_is_trained_once_first(case, tmp_path):
     other_graph = TRAINING.model_copy(update={"graph": TRAINING.graph.model_copy(update={"hidden": 32})})
     compare(case, FROM_SCRATCH, tmp_path, training=other_graph)
     assert len(list((tmp_path / "backbones").iterdir())) == 2, "the graph's settings are not those of the backbone"
+
+
+def test_a_backbone_is_trained_anew_for_whatever_decides_its_weights(case, tmp_path, monkeypatch):
+    """Thread count, and what a new version of the package would train otherwise."""
+    quick = QUICK.model_copy(update={"epochs": 1, "threads": None})
+
+    def backbones():
+        head_data(case.data_set, LABELS, FROM_SCRATCH, quick, case.image_path, tmp_path)
+        return len(list((tmp_path / "backbones").iterdir()))
+
+    monkeypatch.setattr("modeling.head_features.usable_threads", lambda: 1)
+    assert backbones() == 1
+    monkeypatch.setattr("modeling.head_features.usable_threads", lambda: 2)
+    assert backbones() == 2
+    monkeypatch.setattr("modeling.checkpoints.VERSION", "other")
+    assert backbones() == 3
+    monkeypatch.setattr("modeling.head_features.VERSION", "other")
+    assert backbones() == 4
+
+
+def test_no_memory_says_what_to_lower(case, pretrained, data, tmp_path, monkeypatch):
+    def too_large(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr("modeling.head_training.build_head", too_large)
+    with pytest.raises(ModelingError, match=r"out of memory: lower training\.batch_size"):
+        train_head(data, LABELS, None, LINEAR, 1, TRAINING, 0)
+    monkeypatch.setattr("modeling.head_features.pooled_features", too_large)
+    with pytest.raises(ModelingError, match=r"out of memory: lower training\.batch_size"):
+        compare(case, pretrained, tmp_path)
+
+
+class Reads:
+    """Features that remember how many rows were read at once."""
+
+    def __init__(self, values):
+        self.values, self.shape, self.rows = values, values.shape, []
+
+    def __getitem__(self, key):
+        self.rows.append(len(key[0]))
+        return self.values[key]
+
+
+def test_few_validation_images_are_scored_at_a_time(data, monkeypatch):
+    both = TRAINING.model_copy(update={"flip_average": True})
+    whole = train_head(data, LABELS, None, LINEAR, 3, both, 0)
+    monkeypatch.setattr("modeling.head_training.SCORED", 5)
+    reads = Reads(data.features)
+    assert train_head(replace(data, features=reads), LABELS, None, LINEAR, 3, both, 0) == whole
+    assert len(data.validation) == 12
+    assert reads.rows.count(5) == 3 * 2 * 2, "epochs, sides, parts of five"
+    assert max(reads.rows) < 12
 
 
 def test_what_can_not_be_compared_is_refused(case, pretrained, tmp_path):

@@ -1,13 +1,16 @@
+import io
 import os
 import pickle
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 import pytest
@@ -74,6 +77,81 @@ def test_other_modes_are_read_as_rgb(tmp_path: Path, mode: str):
     assert pixels.min() >= 250
 
 
+@pytest.mark.parametrize("mode", ["I;16", "I;16B", "I"])
+def test_16_bit_greyscale_is_scaled_not_clipped(tmp_path: Path, mode: str):
+    """v / 257 rounded: 0, 257 * 100 + 100, 257 * 100 + 140 and 65535 are 0, 100, 101 and 255."""
+    values = np.array([[0, 25800, 25840, 65535]]).repeat(40, 0).repeat(10, 1)
+    kinds = {"I;16": "<u2", "I;16B": ">u2", "I": "<i4"}
+    path = tmp_path / "grey.tiff"
+    Image.frombytes(mode, (40, 40), values.astype(kinds[mode]).tobytes()).save(path)
+    with Image.open(path) as image:
+        assert image.mode == mode
+    pixels = load_image(path, (40, 40))
+    assert pixels[5, 5::10].tolist() == [[0] * 3, [100] * 3, [101] * 3, [255] * 3]
+
+
+def test_a_transparent_value_of_16_bit_greyscale_becomes_white(tmp_path: Path):
+    path = tmp_path / "grey.png"
+    values = np.full((40, 40), 25700, dtype=np.uint16)
+    values[:, 20:] = 25701
+    Image.fromarray(values).save(path, transparency=25701)
+    pixels = load_image(path, (40, 40))
+    assert pixels[:, :18].tolist() == np.full((40, 18, 3), 100).tolist()
+    assert pixels[:, 22:].min() == 255
+
+
+def test_a_picture_of_too_many_pixels_is_refused_and_a_large_one_is_read_quietly(tmp_path: Path):
+    """In a process of its own, with Python's own filters: Pillow warns from 89 million pixels on."""
+    for name, height in (("large", 9_200), ("larger", 10_001)):
+        Image.new("L", (10_000, height), 99).save(tmp_path / f"{name}.jpg")
+    code = """if True:
+        from pathlib import Path
+        from modeling.images import ModelingError, load_image
+        print(load_image(Path("large.jpg"), (32, 32)).max())
+        try:
+            load_image(Path("larger.jpg"), (32, 32))
+        except ModelingError as error:
+            print(error)
+    """
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=environment, check=True
+    )
+    expected = (
+        "99\nimage larger.jpg can't be read: 10000 x 10001 pixels are more than the limit of 100,000,000; "
+        "leave it out or replace it\n"
+    )
+    assert (result.stdout, result.stderr) == (expected, "")
+
+
+def test_an_image_that_can_not_be_decoded_is_said(tmp_path: Path, halves: Path):
+    content = bytearray(halves.read_bytes())
+    content[45:] = content[45:60]
+    with (
+        Image.open(io.BytesIO(content)) as image,
+        pytest.raises(ModelingError, match="image of 80 x 40 pixels in memory can't be read"),
+    ):
+        load_image(image, (32, 32))
+    with Image.open(halves) as image:
+        pass
+    with pytest.raises(ModelingError, match=r"halves\.png can't be read: AssertionError"):
+        load_image(image, (32, 32))
+
+
+def test_broken_exif_is_said(tmp_path: Path):
+    """A rotation, and a resolution that is text (type 2) and no number: Pillow fails with a TypeError."""
+    entries = struct.pack("<HHIIHHI4s", 0x0112, 3, 1, 6, 0x011A, 2, 2, b"a")
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + entries + bytes(4)
+    Image.new("RGB", (40, 40)).save(tmp_path / "exif.jpg", exif=exif)
+    with pytest.raises(ModelingError, match=r"exif\.jpg can't be read: bad operand"):
+        load_image(tmp_path / "exif.jpg", (32, 32))
+
+
+def test_a_name_that_is_no_utf8_is_said_in_backslashes(tmp_path: Path):
+    with pytest.raises(ModelingError, match=r"image .*/\\xff\.png can't be read"):
+        load_image(tmp_path / os.fsdecode(b"\xff.png"), (32, 32))
+
+
 def test_a_reduced_jpeg_looks_like_the_whole_one(tmp_path: Path):
     ramp = np.tile(np.linspace(0, 255, 1600, dtype=np.uint8)[None, :, None], (1200, 1, 3))
     path = tmp_path / "ramp.jpg"
@@ -94,6 +172,18 @@ def test_a_truncated_picture_is_named(tmp_path: Path, halves: Path):
     path = tmp_path / "half.png"
     path.write_bytes(halves.read_bytes()[:60])
     with pytest.raises(ModelingError, match=r"half\.png can't be read"):
+        load_image(path, (32, 32))
+
+
+def test_a_broken_avif_is_named(tmp_path: Path, halves: Path):
+    """Its container is whole and its colours are not: Pillow says so with a RuntimeError."""
+    path = tmp_path / "broken.avif"
+    with Image.open(halves) as image:
+        image.save(path)
+    data = path.read_bytes()
+    start = data.index(b"mdat") + 4
+    path.write_bytes(data[:start] + bytes(len(data) - start))
+    with pytest.raises(ModelingError, match=r"broken\.avif can't be read: Failed to decode"):
         load_image(path, (32, 32))
 
 
@@ -233,6 +323,38 @@ def test_when_the_first_fails_the_second_takes_over(tmp_path: Path):
     assert np.array_equal(array_of(tmp_path / "file.raw", np.ones((3, 2))), np.ones((3, 2)))
     thread.join()
     assert [path.name for path in tmp_path.iterdir()] == ["file.raw"]
+
+
+def test_who_comes_just_after_the_file_was_made_takes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The file appears between the look for it and the opening of ``.part``."""
+    path = tmp_path / "file.raw"
+    open_file = Path.open
+    waiting = True
+
+    def opened(self: Path, mode: str = "r") -> IO[Any]:
+        nonlocal waiting
+        if self.suffix == ".part" and waiting:
+            waiting = False
+            array_of(path, np.ones((3, 2)))
+        return open_file(self, mode)
+
+    monkeypatch.setattr(Path, "open", opened)
+    assert np.array_equal(array_of(path, np.zeros((3, 2))), np.ones((3, 2)))
+    assert [file.name for file in tmp_path.iterdir()] == ["file.raw"]
+
+
+def test_what_another_process_writes_next_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Once the file has its name, a ``.part`` is another process's."""
+    replace = Path.replace
+
+    def replaced(self: Path, target: Path) -> Path:
+        result = replace(self, target)
+        self.write_bytes(b"of another process")
+        return result
+
+    monkeypatch.setattr(Path, "replace", replaced)
+    array_of(tmp_path / "file.raw", np.ones((3, 2)))
+    assert (tmp_path / "file.raw.part").read_bytes() == b"of another process"
 
 
 def test_a_killed_process_leaves_no_file_and_its_rest_is_written_over(tmp_path: Path):

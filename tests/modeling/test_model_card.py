@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def rows_of(text: str) -> list[list[str]]:
 
 def test_a_card_says_what_the_model_is(card: dict[str, Any]) -> None:
     text = render_model_card(card)
-    assert text.startswith("# ML-GCN: 3 fashion style labels\n")
+    assert text.startswith("# ML-GCN: 3 labels\n")
     rows = rows_of(text)
     assert rows[1:4] == [["red", "1,200", "0.500"], ["green", "20", "0.250"], ["blue", "9", "0.750"]]
     for line in (
@@ -73,6 +74,78 @@ def test_a_card_shows_metrics_with_intervals_and_spread(card: dict[str, Any]) ->
         ["green", "0", "–", "–"],
         ["blue", "0", "–", "–"],
     ]
+
+
+def test_seeds_are_spoken_of_only_where_there_are_several(card: dict[str, Any]) -> None:
+    several = render_model_card({**card, "metrics": card_metrics(EVALUATION)})
+    once = render_model_card({**card, "metrics": card_metrics(EVALUATION.assign(seeds=1, spread=np.nan))})
+    assert "means over the trainings with different seeds, ± the standard deviation" in several
+    assert "seeds" not in once
+    for text in (several, once):
+        assert "In brackets stand 95% bootstrap intervals" in text
+
+
+def test_cf1_is_said_to_be_a_harmonic_mean(card: dict[str, Any]) -> None:
+    metrics = card_metrics(EVALUATION.assign(metric=EVALUATION["metric"].replace("mean5", "cf1")))
+    text = render_model_card({**card, "metrics": metrics})
+    assert "CF1 (harmonic mean of the labels' mean precision and mean recall)" in text
+
+
+@pytest.mark.parametrize(
+    ("architecture", "backbone", "rates"),
+    [
+        (
+            "ml_gcn",
+            {"weights": "none", "trainable": "all"},
+            ["the image branch, which started from random", "the head"],
+        ),
+        ("ml_gcn", {"weights": "imagenet", "trainable": 8}, ["the pretrained image branch", "the head"]),
+        ("ml_gcn", {"weights": "imagenet", "trainable": "head"}, ["the head"]),
+        ("linear_probe", {"weights": "imagenet", "trainable": "all"}, ["the head"]),
+        ("basic_cnn", {"weights": "imagenet", "trainable": 8}, ["the image branch, which started", "the head"]),
+    ],
+)
+def test_only_rates_that_trained_something_are_told(
+    card: dict[str, Any], architecture: str, backbone: dict[str, Any], rates: list[str]
+) -> None:
+    card |= {"architecture": architecture, "backbone": card["backbone"] | backbone}
+    lines = [line for line in render_model_card(card).splitlines() if line.startswith("- learning rate of ")]
+    assert len(lines) == len(rates)
+    for line, rate in zip(lines, rates, strict=True):
+        assert line.startswith(f"- learning rate of {rate}")
+
+
+def test_what_is_not_as_usual_is_told(tmp_path: Path) -> None:
+    options = {"gamma_negative": 3.0, "focal_gamma": 1.0, "main_weight": 2.0}
+    training = {"loss": "asymmetric", "loss_options": options, "gradient_clip": 0.5, "patience": 4}
+    training |= {"schedule": "step", "step_epochs": (3, 6)}
+    text = render_model_card(read_card(write_model(tmp_path / "changed", training=training)))
+    for line in (
+        "- asymmetric loss, gamma of negatives: 3.0",
+        "- weight of an image's main label: 2.0",
+        "- largest norm of the gradient: 0.5",
+        "- epochs without a better one after which training stops: 4",
+        "- the rates fall: after epoch 3, 6, each time to 0.1 of what they were",
+    ):
+        assert line in text
+    assert "focal" not in text, "another loss reads it"
+    assert "weight of an image's sub labels" not in text
+    usual = render_model_card(read_card(write_model(tmp_path / "usual")))
+    for words in ("gamma", "weight of an image", "norm of the gradient", "after which training stops", "rates fall"):
+        assert words not in usual
+
+
+def test_a_card_tells_device_and_precision_where_it_has_them(card: dict[str, Any]) -> None:
+    text = render_model_card(card)
+    assert "- precision: auto" in text
+    assert "- device" not in text
+    text = render_model_card(card | {"device": "cuda", "precision": "bf16"})
+    assert "- precision: bf16\n" in text
+    assert "- device: cuda\n" in text
+
+
+def test_no_subject_of_the_labels_is_taken_for_granted(card: dict[str, Any]) -> None:
+    assert not {"fashion", "style", "clothes"} & set(re.findall(r"[a-z]+", render_model_card(card).lower()))
 
 
 def test_metrics_fit_into_json() -> None:

@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -6,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from modeling.card_files import CHECKED
+from modeling.card_files import CHECKED, update_card
 from modeling.errors import ModelingError
 from modeling.model_files import CARD_NAME, WEIGHTS_NAME, load_model, load_network
 from modeling.train import GraphReference, train
@@ -80,8 +81,43 @@ def test_a_card_of_another_model_is_noticed(model: Path, key: str, value: object
         load_model(model)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("training.image_size", [64, 64]),
+        ("training.resize", "pad"),
+        ("training.flip_average", True),
+        ("training.attention.weight", 0.9),
+        ("training.graph.pooling", "average"),
+        ("backbone.name", "mobilenet_v3_large"),
+        ("pooling", "average"),
+        ("calibration.temperature", 9.5),
+        ("calibration.thresholds.green", 0.125),
+        ("label_images.red", 1),
+    ],
+)
+def test_a_changed_card_is_noticed(model: Path, key: str, value: object) -> None:
+    card = json.loads((model / CARD_NAME).read_text())
+    *tables, last = key.split(".")
+    inner = card
+    for name in tables:
+        inner = inner[name]
+    assert inner[last] != value
+    inner[last] = value
+    (model / CARD_NAME).write_text(json.dumps(card))
+    with pytest.raises(ModelingError, match=rf"key '{re.escape(key)}' of card\.json is not that of model\.safetensors"):
+        load_model(model)
+
+
+def test_metrics_are_no_part_of_what_is_checked(model: Path) -> None:
+    update_card(model, {"metrics": {"test": 1.0}})
+    assert load_model(model, "cpu").card["metrics"] == {"test": 1.0}
+
+
 def test_settings_of_another_network_are_noticed(model: Path) -> None:
+    """Also where card and header agree."""
     change_card(model, backbone={"name": "mobilenet_v3_large", "weights": "none", "trainable": "all"})
+    save_file(load_file(model / WEIGHTS_NAME), model / WEIGHTS_NAME, header_of(model))
     with pytest.raises(ModelingError, match=r"weights key 'head\.second\.weight' has shape"):
         load_model(model)
 
@@ -95,6 +131,7 @@ def test_a_wrong_setting_is_named(model: Path) -> None:
 
 def test_another_normalization_is_refused(model: Path) -> None:
     change_card(model, normalization={"mean": [0.5, 0.5, 0.5], "std": [0.229, 0.224, 0.225]})
+    save_file(load_file(model / WEIGHTS_NAME), model / WEIGHTS_NAME, header_of(model))
     with pytest.raises(ModelingError, match=r"card\.json: normalization is not \(0\.485, 0\.456, 0\.406\)"):
         load_model(model)
 
@@ -113,6 +150,15 @@ def test_weights_without_a_tensor_are_noticed(model: Path) -> None:
         load_model(model)
     path.write_bytes(b"nothing")
     with pytest.raises(ModelingError, match=r"model\.safetensors can't be read"):
+        load_model(model)
+
+
+@pytest.mark.parametrize(
+    ("header", "message"), [("{", "can't be read"), ("[]", "is not that of"), ("{}", "is not that of")]
+)
+def test_a_header_that_is_none_is_noticed(model: Path, header: str, message: str) -> None:
+    save_file(load_file(model / WEIGHTS_NAME), model / WEIGHTS_NAME, {"card": header})
+    with pytest.raises(ModelingError, match=message):
         load_model(model)
 
 

@@ -41,7 +41,7 @@ def keys_under(heading: str) -> set[str]:
         ("`[training.attention]`", AttentionHeadSettings),
         ("`[training.loss_options]`", LossSettings),
         ("`[[training.stages]]`", Stage),
-        ("### `[sweep]`", SweepSettings),
+        ("### `[tau_sweep]`", SweepSettings),
         ("### `[ablation]`", AblationSettings),
         ("### `[evaluation]`", EvaluationSettings),
     ],

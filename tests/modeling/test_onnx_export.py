@@ -87,6 +87,25 @@ def test_nothing_is_written_without_a_picture_to_check(tmp_path: Path, case: Cas
         export_onnx(model, tmp_path / "nowhere/model.onnx", paths_of(case, 1))
 
 
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("model", "model is there and is no file: give the name of a file to write"),
+        ("/dev/null", "/dev/null is there and is no file"),
+        ("/proc/model.onnx", r"/proc can't be written to \(.*\): choose another folder"),
+    ],
+)
+def test_a_place_that_can_not_be_written_is_refused_first(
+    tmp_path: Path, case: Case, monkeypatch: pytest.MonkeyPatch, path: str, message: str
+) -> None:
+    """Before the model is even read: there is none."""
+    monkeypatch.chdir(tmp_path)
+    Path("model").mkdir()
+    with pytest.raises(ModelingError, match=message):
+        export_onnx(Path("model"), Path(path), paths_of(case, 1))
+    assert list(tmp_path.rglob("*")) == [tmp_path / "model"]
+
+
 def test_a_model_that_answers_differently_is_not_kept(
     tmp_path: Path, case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,4 +127,7 @@ def test_a_missing_package_is_one_line(tmp_path: Path) -> None:
         "except export.ModelingError as error:\n    print(error)\n"
     )
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert result.stdout == "ONNX export needs onnx, onnxscript, onnxruntime: pip install 'stylegraph[onnx]'\n"
+    assert result.stdout == (
+        "ONNX export needs onnx, onnxscript, onnxruntime: install the extra onnx: "
+        "pip install -e '.[onnx]' in the checkout, or pip install 'stylegraph[onnx]'\n"
+    )

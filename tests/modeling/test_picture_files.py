@@ -1,10 +1,11 @@
+import os
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from modeling.errors import ModelingError
-from modeling.picture_files import picture_files
+from modeling.picture_files import picture_files, printable
 
 
 def test_pictures_of_all_folders_in_the_order_of_names(tmp_path: Path) -> None:
@@ -28,6 +29,25 @@ def test_links_to_folders_are_not_followed(tmp_path: Path) -> None:
     (folder / "like.png").symlink_to(tmp_path)
     (folder / "link.png").symlink_to(folder / "a.png")
     assert [path.name for path in picture_files(folder)] == ["a.png", "link.png"]
+
+
+@pytest.mark.timeout(10)
+def test_only_regular_files_are_opened(tmp_path: Path) -> None:
+    """Opening a pipe would wait for ever."""
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    os.mkfifo(tmp_path / "pipe.png")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "to_pipe.png").symlink_to(tmp_path / "pipe")
+    (tmp_path / "broken.png").symlink_to(tmp_path / "gone.png")
+    (tmp_path / "round.png").symlink_to(tmp_path / "round.png")
+    (tmp_path / "named").symlink_to(tmp_path / "a.png")
+    assert [path.name for path in picture_files(tmp_path)] == ["a.png", "named"]
+
+
+def test_a_name_that_is_no_utf8_can_be_printed() -> None:
+    name = os.fsdecode(b"caf\xc3\xa9 \xff\xfe.jpg")
+    assert printable(Path(name)) == r"café \xff\xfe.jpg"
+    assert printable("\ud800.jpg") == r"\ud800.jpg"
 
 
 def test_a_file_is_no_folder(tmp_path: Path) -> None:

@@ -10,8 +10,10 @@ from PIL import Image
 
 from modeling.errors import ModelingError
 from modeling.images import load_image
-from modeling.inference import AHEAD, CPU_BATCH, in_order
+from modeling.inference import AHEAD, CPU_BATCH, lone_threads
+from modeling.label_sets import data_set_version
 from modeling.model_files import load_network
+from modeling.ordered_work import in_order
 from modeling.predict import Predictor, load_model, score, score_seeds
 from modeling.tables import SCORES
 from modeling.train import train
@@ -25,12 +27,13 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, case: Case) -> Path:
     """A model of three seeds; the middle one is kept."""
     folder = tmp_path_factory.mktemp("model")
+    version = data_set_version(case.data_set)
     for seed in (4, 5, 6):
-        write_model(folder / f"seed-{seed}", seed=seed, training={"flip_average": True})
-    return write_model(folder, seed=5, training={"flip_average": True})
+        write_model(folder / f"seed-{seed}", seed=seed, training={"flip_average": True}, data_set_version=version)
+    return write_model(folder, seed=5, training={"flip_average": True}, data_set_version=version)
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +94,25 @@ def test_a_file_that_is_no_picture_is_named(predictor: Predictor, tmp_path: Path
     path.write_text("<html>")
     with pytest.raises(ModelingError, match=r"page\.jpg can't be read"):
         predictor.predict([path])
+
+
+def test_one_picture_has_to_be_in_a_list(predictor: Predictor, case: Case) -> None:
+    path = case.image_path("000")
+    for lone in (path, str(path), Image.new("RGB", (8, 8))):
+        with pytest.raises(ModelingError, match="give a list of pictures"):
+            predictor.predict(lone)
+        with pytest.raises(ModelingError, match="give a list of pictures"):
+            predictor.probabilities(lone)
+
+
+def test_an_image_that_can_not_be_decoded_does_not_stop_a_stream(predictor: Predictor, case: Case) -> None:
+    path = case.image_path("000")
+    with Image.open(path) as image:
+        pass  # closed again
+    first, bad, last = predictor.stream([path, image, path])
+    assert bad.error is not None
+    assert "000.png can't be read" in bad.error
+    assert first.probabilities == last.probabilities
 
 
 def test_labels_at_or_above_their_thresholds_are_chosen(predictor: Predictor, case: Case) -> None:
@@ -157,7 +179,7 @@ def test_a_missing_folder_is_said_at_once(predictor: Predictor, tmp_path: Path) 
 
 def test_threads_compute_alone_and_leave_torch_as_it_was() -> None:
     torch.set_num_threads(2)
-    inside = list(in_order(lambda number: (number, torch.get_num_threads()), range(9), 3))
+    inside = list(in_order(lambda number: (number, torch.get_num_threads()), range(9), lambda: lone_threads(3), 6))
     assert inside == [(number, 1) for number in range(9)]
     found: list[int] = []
     thread = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
@@ -171,7 +193,8 @@ def test_an_error_in_a_thread_comes_out() -> None:
         return 1 / (number - 3)
 
     with pytest.raises(ZeroDivisionError):
-        list(in_order(half, range(10), 2))
+        list(in_order(half, range(10), lambda: lone_threads(2), 4))
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("pictures")]
 
 
 def test_scores_of_validation_and_test(predictor: Predictor, folder: Path, case: Case) -> None:
@@ -217,17 +240,28 @@ def test_one_training_is_scored_by_itself(folder: Path, case: Case) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"data_set_version": "1" * 64}, "the seeds differ in labels or data_set_version"),
+        ({"data_set_version": "0" * 64}, "the seeds differ in labels or data_set_version"),
         ({"training": {"resize": "pad"}}, r"differ in training\.resize"),
     ],
 )
 def test_seeds_that_do_not_belong_together_are_refused(
     case: Case, tmp_path: Path, changes: dict[str, object], message: str
 ) -> None:
-    write_model(tmp_path / "seed-1", seed=1)
-    write_model(tmp_path / "seed-2", seed=2, **changes)
+    version = {"data_set_version": data_set_version(case.data_set)}
+    write_model(tmp_path / "seed-1", seed=1, **version)
+    write_model(tmp_path / "seed-2", seed=2, **(version | changes))
     with pytest.raises(ModelingError, match=message):
         score_seeds(tmp_path, case.data_set, case.image_path, "cpu")
+
+
+def test_a_model_of_another_data_set_is_not_scored(folder: Path, case: Case) -> None:
+    """An image that moved from train to test would be scored by a model that has seen it."""
+    moved = case.data_set.assign(split=case.data_set["split"].replace({"train": "test", "test": "train"}))
+    message = "the model ML-GCN was trained on another data set: train it again"
+    with pytest.raises(ModelingError, match=message):
+        score_seeds(folder, moved, case.image_path, "cpu")
+    with pytest.raises(ModelingError, match=message):
+        score(load_model(folder, "cpu"), moved, case.image_path)
 
 
 def test_a_model_that_was_trained_predicts(case: Case, tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -73,9 +74,28 @@ def test_progress_counts_the_batches_of_all_seeds(three):
     assert told == [(batch, 18) for batch in range(1, 19)]
 
 
-def test_no_checkpoint_is_left(three):
-    folder, _, _ = three
-    assert list((folder / "cache" / "checkpoints").iterdir()) == []
+def test_nothing_is_trained_again_until_the_checkpoints_are_forgotten(case: Case, tmp_path: Path):
+    """A model that was lost on the way to its place is there again at once; of others nothing is removed."""
+    first = train_repeats(*arguments(case, THREE, tmp_path, "lost"))
+    folder = tmp_path / "cache" / "checkpoints"
+    assert sorted(first.checkpoints) == sorted(folder.iterdir())
+    told: list[int] = []
+    again = train_repeats(*arguments(case, THREE, tmp_path, "model"), lambda done, total: told.append(done))
+    assert told == [6, 12, 18]
+    assert (tmp_path / "model" / WEIGHTS_NAME).read_bytes() == (tmp_path / "lost" / WEIGHTS_NAME).read_bytes()
+    (folder / "other.safetensors").write_bytes(b"of another training")
+    again.forget()
+    again.forget()
+    assert [path.name for path in folder.iterdir()] == ["other.safetensors"]
+
+
+def test_what_was_abandoned_is_removed_when_a_training_begins(case: Case, tmp_path: Path):
+    old = tmp_path / "cache" / "checkpoints" / "abandoned.safetensors"
+    old.parent.mkdir(parents=True)
+    old.write_bytes(b"of a training that nobody went on with")
+    os.utime(old, (0, 0))
+    models = train_repeats(*arguments(case, QUICK.model_copy(update={"epochs": 1}), tmp_path, "model"))
+    assert list(old.parent.iterdir()) == list(models.checkpoints)
 
 
 def test_with_one_seed_there_is_one_model(case: Case, tmp_path: Path, three):

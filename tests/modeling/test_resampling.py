@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from modeling.resampling import GroupBootstrap, interval
+from modeling.resampling import GroupBootstrap, interval, quantiles
 
 GROUP = np.array([0, 1, 1, 2, 2, 2])
 
@@ -45,3 +45,10 @@ def test_interval_leaves_out_resamples_where_nothing_is_defined():
     values = np.append(np.arange(101.0), [np.nan] * 7)
     assert interval(values) == (2.5, 97.5)
     assert interval(np.full(3, np.nan)) == (None, None)
+
+
+def test_equal_resamples_are_no_interval():
+    """Sums of equal shares in another order may differ in the last digit."""
+    assert interval(np.array([0.6, 0.6 + 1e-16, 0.1 + 0.2 + 0.3, np.nan])) == (None, None)
+    assert interval(np.array([0.0, 0.001])) == pytest.approx((0.000025, 0.000975))
+    assert quantiles(np.zeros(4)) == (0, 0)

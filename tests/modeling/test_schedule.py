@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modeling.schedule import Epoch, best_epoch, deepest, is_finished, rate_factor, trainable_in
+from modeling.architectures import ARCHITECTURES
+from modeling.schedule import Epoch, best_epoch, deepest, is_finished, rate_factor, stages_of, trainable_in
 from modeling.training_settings import Stage, TrainingSettings
 
 
@@ -79,8 +80,24 @@ def test_the_best_epoch_has_the_best_score_then_the_lowest_loss_then_comes_first
 
 def test_a_training_ends_after_its_epochs_or_its_patience():
     waiting = [epoch(1, 0.5), epoch(2, 0.7), epoch(3, 0.6)]
-    assert not is_finished([], settings(epochs=1))
-    assert not is_finished(waiting, settings(epochs=4))
-    assert is_finished(waiting, settings(epochs=3))
-    assert is_finished(waiting, settings(epochs=9, patience=1))
-    assert not is_finished(waiting, settings(epochs=9, patience=2))
+    assert not is_finished([], settings(epochs=1), ())
+    assert not is_finished(waiting, settings(epochs=4), ())
+    assert is_finished(waiting, settings(epochs=3), ())
+    assert is_finished(waiting, settings(epochs=9, patience=1), ())
+    assert not is_finished(waiting, settings(epochs=9, patience=2), ())
+
+
+def test_patience_begins_with_the_last_stage():
+    """Stages of 3, 1 and 5 epochs: nothing is better than epoch 1, so patience 2 is over at the end of epoch 6."""
+    stages = tuple(Stage(epochs=epochs, trainable=depth) for epochs, depth in ((3, "head"), (1, 2), (5, "all")))
+    waiting = [epoch(1, 0.7), *(epoch(number, 0.5) for number in range(2, 7))]
+    staged = settings(epochs=9, patience=2)
+    assert [is_finished(waiting[:count], staged, stages) for count in range(1, 7)] == [False] * 5 + [True]
+    better = [*waiting[:4], epoch(5, 0.8), epoch(6, 0.5), epoch(7, 0.5)]
+    assert [is_finished(better[:count], staged, stages) for count in (6, 7)] == [False, True]
+
+
+def test_only_a_backbone_that_can_be_unfrozen_goes_through_stages():
+    staged = settings(stages=(Stage(epochs=1, trainable="head"), Stage(epochs=1, trainable=2)))
+    through = [name for name, form in ARCHITECTURES.items() if stages_of(form, staged)]
+    assert through == ["backbone", "backbone_max", "ml_gcn", "csra"]

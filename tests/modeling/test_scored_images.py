@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from modeling.errors import ModelingError
-from modeling.scored_images import mean_over_seeds, predicted_labels, scored_images, splits_of
+from modeling.scored_images import mean_over_seeds, scored_images, splits_of
 from modeling.tables import SCORES
 from tests.modeling.scores_case import LABELS, random_scores, scores_table, several_seeds
 
@@ -30,7 +30,7 @@ def test_arrow_and_pandas_tables_are_the_same():
     first, second = scored_images(table, "test"), scored_images(arrow, "test")
     np.testing.assert_array_equal(first.logits, second.logits)
     np.testing.assert_array_equal(first.targets, second.targets)
-    assert predicted_labels(table, 2).equals(predicted_labels(arrow, 2))
+    pd.testing.assert_frame_equal(mean_over_seeds(table), mean_over_seeds(arrow))
 
 
 def test_sure_answers_are_ranked_by_their_logits():
@@ -57,13 +57,6 @@ def test_mean_over_seeds_has_every_split_once():
     assert table["split"].tolist() == ["validation"] * 60 + ["test"] * 60
     assert not table["image_id"].duplicated().any()
     assert mean_over_seeds(several_seeds(1).iloc[:0]).empty
-
-
-def test_predicted_labels_stand_best_first():
-    assert predicted_labels(scores_table([ENTRY]), 3)["predicted"].tolist() == [["Retro", "Sporty", "Classic"]]
-    other = scores_table([("g", ["Casual"], [0.9, 0.1, 0.3, 0.2])], seed=2)
-    both = pd.concat([scores_table([ENTRY]), other])
-    assert predicted_labels(both, 2)["predicted"].tolist() == [["Sporty", "Casual"]], "means .5, .5, .6, .2"
 
 
 def test_a_table_of_old_scores_is_refused():

@@ -72,6 +72,12 @@ def test_a_slice_of_one_group_has_no_interval():
     assert both["low"] <= both["value"] <= both["high"]
 
 
+def test_a_slice_in_which_every_image_hits_has_no_interval():
+    table = scores_table([(f"g{i}", ["Casual"], [0.9, 0.1, 0, 0]) for i in range(9)])
+    row = values_of(slices(table, pd.DataFrame(index=table["image_id"]), 100))["labels", "1", "mean5"]
+    assert (row["value"], row["low"], row["high"]) == (1, None, None)
+
+
 def one_group_of_two():
     right, wrong = [0.9, 0.1, 0, 0], [0.1, 0.9, 0, 0]
     entries = [("g1", right), ("g1", wrong), ("g2", right), ("g3", wrong)]

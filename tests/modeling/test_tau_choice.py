@@ -173,6 +173,18 @@ def test_a_sweep_for_another_tau_is_refused(case, cache, scored):
         with_chosen_tau(GraphSettings(), table.slice(0, 0))
 
 
+def test_a_sweep_for_another_form_or_p_is_refused(case, cache, scored):
+    """Its graphs were others, and so may be the best of them."""
+    scored([0.5] * 20)
+    table = choose(case, cache, GraphSettings(form="reference_code", p=0.3))
+    assert with_chosen_tau(GraphSettings(form="reference_code", p=0.3), table).tau == 0.4
+    message = r"graph\.form is equation, but the sweep was made with reference_code: materialize tau_sweep anew"
+    with pytest.raises(ModelingError, match=message):
+        with_chosen_tau(GraphSettings(form="equation", p=0.3), table)
+    with pytest.raises(ModelingError, match=r"graph\.p is 0\.2, but the sweep was made with 0\.3: materialize"):
+        with_chosen_tau(GraphSettings(form="reference_code", p=0.2), table)
+
+
 def test_a_label_without_train_image_is_named(case, cache):
     rows = case.data_set.assign(subs=[[] for _ in range(len(case.data_set))])
     rows.loc[(rows["main"] == "red") & (rows["split"] == "train"), "split"] = "test"

@@ -1,3 +1,4 @@
+import signal
 import subprocess
 import sys
 import warnings
@@ -15,7 +16,7 @@ from modeling.checkpoints import CheckpointFile
 from modeling.errors import ModelingError
 from modeling.images import load_image
 from modeling.label_sets import label_matrix
-from modeling.model_files import load_model, load_network
+from modeling.model_files import load_model, load_network, read_card
 from modeling.networks.backbones import classification_model
 from modeling.tables import TRAINING_CURVES
 from modeling.train import GraphReference, TrainedModel, train
@@ -165,6 +166,7 @@ def test_the_card_tells_how_to_build_the_model_again(case: Case, tmp_path: Path)
     assert card["pooling"] == "max"
     assert card["images"] == {"test": 8, "train": 24, "validation": 8}
     assert card["threads"] == 1
+    assert (card["device"], card["precision"]) == ("cpu", "float32")
     assert TrainingSettings.model_validate(card["training"]) == quick
     assert len(card["data_set_version"]) == 64
     assert card["packages"]["torch"] == torch.__version__
@@ -221,6 +223,7 @@ def test_precision_decides_the_weights(case: Case, tmp_path: Path):
         case, tmp_path / "half", "basic_cnn", training=QUICK.model_copy(update={"precision": "bf16"})
     ).weights
     assert exact.read_bytes() != half.read_bytes()
+    assert read_card(half.parent)["precision"] == "bf16"
     for name, value in load_file(half).items():
         assert value.dtype == load_file(exact)[name].dtype
 
@@ -246,7 +249,7 @@ def test_losses_and_weights_of_labels_are_used(case: Case, tmp_path: Path):
 
 def test_views_of_frozen_blocks_are_used_and_kept(case: Case, tmp_path: Path, pretrained: BackboneSettings):
     settings = QUICK.model_copy(update={"zoom": 0.2, "views": 3})
-    one = trained(case, tmp_path / "one", "backbone", pretrained, settings.model_copy(update={"views": 1}))
+    one = trained(case, tmp_path / "one", "backbone", pretrained, QUICK)
     three = trained(case, tmp_path / "three", "backbone", pretrained, settings)
     files = {name: len(list((tmp_path / name / "cache" / "activations").iterdir())) for name in ("one", "three")}
     assert files == {"one": 1, "three": 3}
@@ -265,13 +268,54 @@ def test_stages_leave_other_architectures_alone(case: Case, tmp_path: Path, pret
     )
     probe = trained(case, tmp_path / "probe", "linear_probe", pretrained, settings)
     assert not [key for key in load_file(probe.weights) if ".trained." in key]
-    with pytest.raises(
-        ModelingError, match=r'training\.stages: with backbone\.weights "none" .* let a stage train "all"'
+
+
+def test_stages_with_more_blocks_than_there_are_name_themselves(
+    case: Case, tmp_path: Path, pretrained: BackboneSettings
+):
+    for number, stages in enumerate(
+        ((Stage(epochs=2, trainable=99),), (Stage(epochs=1, trainable=99), Stage(epochs=1, trainable="all")))
     ):
-        trained(case, tmp_path / "random", "backbone", training=settings)
-    deep = settings.model_copy(update={"stages": (Stage(epochs=1, trainable=99), Stage(epochs=1, trainable="all"))})
-    with pytest.raises(ModelingError, match=r"training\.stages: 99 blocks are to be trained"):
-        trained(case, tmp_path / "deep", "backbone", pretrained, deep)
+        deep = QUICK.model_copy(update={"stages": stages})
+        with pytest.raises(ModelingError, match=r"^training\.stages: trainable is 99, but .*13 blocks"):
+            trained(case, tmp_path / str(number), "backbone", pretrained, deep)
+    with pytest.raises(ModelingError, match=r"^backbone\.trainable is 99, but 13 blocks are all there are"):
+        trained(case, tmp_path / "plain", "backbone", pretrained.model_copy(update={"trainable": 99}))
+
+
+def test_settings_that_do_not_go_together_are_refused(case: Case, tmp_path: Path, pretrained: BackboneSettings):
+    staged = QUICK.model_copy(update={"stages": (Stage(epochs=1, trainable="head"), Stage(epochs=1, trainable="all"))})
+    for architecture, backbone, settings, said in (
+        ("linear_probe", FROM_SCRATCH, QUICK, "linear_probe never trains the backbone"),
+        ("backbone", FROM_SCRATCH, QUICK.model_copy(update={"batch_norm": "frozen"}), r'batch_norm "frozen"'),
+        ("backbone", FROM_SCRATCH, staged, r'training\.stages: with backbone\.weights "none"'),
+        ("backbone", pretrained, QUICK.model_copy(update={"zoom": 0.1}), r"training\.views is 1: zoom"),
+    ):
+        with pytest.raises(ModelingError, match=said):
+            trained(case, tmp_path, architecture, backbone, settings)
+    assert not list(tmp_path.iterdir()), "nothing was computed before"
+
+
+def test_patience_leaves_the_last_stage_its_turn(case: Case, tmp_path: Path, pretrained: BackboneSettings):
+    """Without patience to wait in, three epochs of a head that learns nothing would end the training."""
+    stages = (Stage(epochs=4, trainable="head"), Stage(epochs=2, trainable=1))
+    values = {"stages": stages, "patience": 1, "label_learning_rate": 1e-12, "image_learning_rate": 1e-12}
+    settings = TrainingSettings(**{**QUICK.model_dump(), **values})
+    model = trained(case, tmp_path, "backbone", pretrained, settings)
+    assert model.curves.num_rows > 4
+    assert model.card["best_epoch"] < 4
+
+
+def test_ctrl_c_is_a_keyboard_interrupt_and_can_be_pressed_again(case: Case, tmp_path: Path):
+    before = signal.getsignal(signal.SIGINT)
+
+    def press(done: int, total: int) -> None:
+        if done == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(case, tmp_path, "basic_cnn", progress=press)
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_what_cannot_be_trained_is_said(case: Case, tmp_path: Path):
@@ -281,8 +325,10 @@ def test_what_cannot_be_trained_is_said(case: Case, tmp_path: Path):
         train(*arguments, tmp_path, tmp_path)
 
     rows = case.data_set
-    with pytest.raises(ModelingError, match="label set is empty"):
+    with pytest.raises(ModelingError, match=r"label set is \[\]: give at least two labels"):
         attempt(rows, [])
+    with pytest.raises(ModelingError, match=r"label set is \['red'\]: give at least two labels"):
+        attempt(rows[(rows["main"] == "red") & ~rows["subs"].map(bool)], ["red"])
     with pytest.raises(ModelingError, match="label 'blue' has no train image"):
         attempt(rows[(rows["main"] != "blue") & ~rows["subs"].map(lambda subs: "blue" in subs)])
     with pytest.raises(ModelingError, match="no image in the validation split"):

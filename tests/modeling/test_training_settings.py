@@ -1,7 +1,14 @@
 import pytest
 from pydantic import ValidationError
 
-from modeling.training_settings import PRESETS, BackboneSettings, TrainingSettings, preset
+from modeling.training_settings import (
+    MOST_REPEATS,
+    MOST_SEED,
+    PRESETS,
+    BackboneSettings,
+    TrainingSettings,
+    preset,
+)
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))
@@ -43,6 +50,11 @@ def test_the_paper_preset_is_the_method():
         ({"loss": "hinge"}, "loss"),
         ({"loss_options": {"clip": 1.0}}, "loss_options.clip"),
         ({"stages": [{"epochs": 2, "trainable": "most"}]}, "stages.0.trainable"),
+        ({"stages": [{"epochs": "few", "trainable": "all"}]}, "stages.0.epochs"),
+        ({"stages": [{"trainable": "all"}]}, "stages.0.epochs"),
+        ({"stages": ["head"]}, "stages.0"),
+        ({"stages": 3}, "stages"),
+        ({"seed": 2**32}, "seed"),
         ({"views": 0}, "views"),
         ({"graph": {"layers": 3}}, "graph.layers"),
     ],
@@ -58,6 +70,7 @@ def test_stages_decide_how_many_epochs_there_are():
     training = TrainingSettings(epochs=40, stages=stages)
     assert training.epochs == 7
     assert TrainingSettings(stages=training.stages).epochs == 7
+    assert TrainingSettings(stages=[{"epochs": "3", "trainable": "all"}]).epochs == 3
 
 
 def test_a_step_schedule_needs_rising_epochs():
@@ -68,9 +81,22 @@ def test_a_step_schedule_needs_rising_epochs():
     assert TrainingSettings(schedule="step", step_epochs=(2, 4)).step_factor == 0.1
 
 
+def test_step_epochs_that_do_nothing_are_refused():
+    with pytest.raises(
+        ValidationError, match="step_epochs is of no use with schedule cosine: leave it out, or set step"
+    ):
+        TrainingSettings(step_epochs=(2, 4))
+    with pytest.raises(ValidationError, match="step_epochs: nothing is trained after epoch 4 of 4: lower it"):
+        TrainingSettings(schedule="step", step_epochs=(2, 4), epochs=4)
+    stages = [{"epochs": 2, "trainable": "head"}, {"epochs": 2, "trainable": "all"}]
+    with pytest.raises(ValidationError, match="nothing is trained after epoch 5 of 4"):
+        TrainingSettings(schedule="step", step_epochs=(5,), epochs=40, stages=stages)
+
+
 def test_repeats_have_the_seeds_that_follow():
     assert TrainingSettings(seed=5, repeats=3).seeds == (5, 6, 7)
     assert TrainingSettings().seeds == (0,)
+    assert TrainingSettings(seed=MOST_SEED, repeats=MOST_REPEATS).seeds[-1] == 2**32 - 1
 
 
 def test_a_random_backbone_has_to_be_trained():

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 from urllib.error import URLError
 
@@ -7,9 +8,13 @@ from safetensors.torch import save_file
 
 from modeling.errors import ModelingError
 from modeling.networks.backbones import classification_model
-from modeling.networks.weights import file_sha256, load_backbone_weights
+from modeling.networks.weights import file_sha256, load_backbone_weights, put_state_dict
+
+# isort: split
+from torchvision.models import DenseNet, VisionTransformer
 
 NAME = "mobilenet_v3_small"
+DENSE_CONVOLUTION = "features.denseblock1.denselayer1.conv2.weight"
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +55,54 @@ def test_counters_of_batches_may_be_missing(tmp_path: Path, model, state):
     path = tmp_path / "old.safetensors"
     save_file({key: value for key, value in features_of(state).items() if "num_batches" not in key}, path)
     load_backbone_weights(model, NAME, str(path))
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_mnasnet_loads_with_its_version_and_without(tmp_path: Path, suffix: str):
+    """It refuses a state dict whose version it does not know; a safetensors file has none."""
+    torch.manual_seed(2)
+    trained = classification_model("mnasnet0_5", (32, 32)).state_dict()
+    path = tmp_path / f"mnasnet{suffix}"
+    if suffix == ".pth":
+        torch.save(trained, path)
+    else:
+        save_file(trained, path)
+    model = classification_model("mnasnet0_5", (32, 32))
+    load_backbone_weights(model, "mnasnet0_5", str(path))
+    assert torch.equal(model.state_dict()["layers.0.weight"], trained["layers.0.weight"])
+
+
+def test_a_version_beside_the_tensors_is_handed_on(tmp_path: Path):
+    torch.manual_seed(2)
+    model = classification_model("mnasnet0_5", (32, 32))
+    state = model.state_dict()
+    state._metadata[""] = {"version": 3}
+    torch.save(state, tmp_path / "future.pth")
+    with pytest.raises(ValueError, match="instead of 3"):
+        load_backbone_weights(model, "mnasnet0_5", str(tmp_path / "future.pth"))
+
+
+def test_names_that_torchvisions_files_still_have(tmp_path: Path):
+    """DenseNet's files say ``norm.1`` for ``norm1``, those of vision transformers ``linear_1`` for ``0``."""
+    torch.manual_seed(2)
+    layer = DenseNet(4, (1, 1), 8).state_dict()
+    former = {re.sub(r"(denselayer1\.(?:norm|conv))([12])", r"\1.\2", key): value for key, value in layer.items()}
+    assert "features.denseblock1.denselayer1.norm.1.weight" in former
+    model = DenseNet(4, (1, 1), 8)
+    put_state_dict(model, former, "file", "densenet")
+    assert torch.equal(model.features.denseblock1.denselayer1.conv2.weight, layer[DENSE_CONVOLUTION])
+
+    shape = {"num_layers": 1, "num_heads": 2, "hidden_dim": 8, "mlp_dim": 16}
+    tokens = VisionTransformer(32, 16, **shape).state_dict()
+    former = {
+        key.replace(".mlp.0.", ".mlp.linear_1.").replace(".mlp.3.", ".mlp.linear_2."): v for key, v in tokens.items()
+    }
+    assert "encoder.layers.encoder_layer_0.mlp.linear_2.weight" in former
+    transformer = VisionTransformer(32, 16, **shape)
+    put_state_dict(transformer, former, "file", "vit")
+    assert torch.equal(
+        transformer.encoder.layers[0].mlp[3].weight, tokens["encoder.layers.encoder_layer_0.mlp.3.weight"]
+    )
 
 
 def test_a_missing_key_is_named(tmp_path: Path, model, state):

@@ -76,6 +76,14 @@ def test_paths_are_relative_to_the_file(load, tmp_path: Path) -> None:
             r"sources\.x\.hashtags: no such key; allowed: folder, kind, posts",
         ),
         ("[splits]\ntrain = 0.9", r"splits: train \+ validation \+ test must be 1"),
+        ("[training]\nstages = ['head']", r"training\.stages\.0: .*valid dictionary or instance of Stage"),
+        ("[training]\nstep_epochs = [2]", r"training: step_epochs is of no use with schedule cosine"),
+        ("[training]\nbatch_norm = 'frozen'", r"architectures: backbone: training\.batch_norm \"frozen\" keeps"),
+        (
+            "[training]\nzoom = 0.1\n[backbone]\nweights = 'w.pth'\ntrainable = 'head'",
+            r"architectures: backbone: training\.views is 1: zoom, shift, color and erase do nothing over frozen",
+        ),
+        ("[suspicion]\nretrain = 'linear_probe'", r"suspicion\.retrain: linear_probe: .* backbone\.weights \"none\""),
     ],
 )
 def test_what_is_wrong_is_named(load, text: str, message: str) -> None:

@@ -106,6 +106,41 @@ def test_tables_and_images_can_live_elsewhere(tmp_path: Path) -> None:
     assert (storage.model_path("top-5", "ml_gcn") / "card.json").read_text() == "card"
 
 
+def test_where_a_model_is_can_be_said_without_fetching_it(tmp_path: Path) -> None:
+    remote, local = Storage("memory://location", scratch=tmp_path / "scratch"), Storage(str(tmp_path / "local"))
+    for storage in (remote, local):
+        with pytest.raises(TableError, match="no model ml_gcn for top-5 yet"):
+            storage.model_location("top-5", "ml_gcn")
+        with storage.model_folder("top-5", "ml_gcn") as folder:
+            (folder / "card.json").write_text("card")
+    where = remote.model_location("top-5", "ml_gcn")
+    assert where.startswith("memory://location/models/top-5/ml_gcn/")
+    assert not (tmp_path / "scratch/models").exists()
+    assert where.endswith(remote.model_path("top-5", "ml_gcn").name)
+    assert local.model_location("top-5", "ml_gcn") == str(local.model_path("top-5", "ml_gcn"))
+
+
+def test_a_model_that_was_fetched_in_part_is_fetched_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = Storage("memory://in-part", scratch=tmp_path)
+    with storage.model_folder("top-5", "ml_gcn") as folder:
+        for name in ("card.json", "model.safetensors"):
+            (folder / name).write_text(name)
+    fetch = storage.filesystem.get_file
+    with monkeypatch.context() as patch:
+
+        def broken(source: str, target: str, **more: object) -> None:
+            if source.endswith("model.safetensors"):
+                raise OSError("connection lost")
+            fetch(source, target, **more)
+
+        patch.setattr(storage.filesystem, "get_file", broken)
+        with pytest.raises(OSError, match="connection lost"):
+            storage.model_path("top-5", "ml_gcn")
+    names = sorted(path.name for path in storage.model_path("top-5", "ml_gcn").iterdir())
+    assert names == ["card.json", "model.safetensors"]
+    assert not list((tmp_path / "tmp").iterdir())
+
+
 def test_a_killed_writer_leaves_a_whole_table(tmp_path: Path) -> None:
     code = """
 import sys, pyarrow as pa

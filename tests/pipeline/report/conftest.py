@@ -310,6 +310,8 @@ def sweep_frame(correlation, seeds):
         seeds=seeds,
         chosen=np.isclose(table["tau"], graph.settings.tau),
         scored_on="ResNet-18 after one training from random weights",
+        form=graph.settings.form,
+        p=graph.settings.p,
     )
     order = [-table["validation_score"].round(9), (table["tau"] - 0.4).abs()]
     table["best"] = table.index == pd.concat(order, axis=1).sort_values(["validation_score", "tau"]).index[0]

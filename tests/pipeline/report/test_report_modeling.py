@@ -1,5 +1,6 @@
 """Sections on what the models are worth: the sweep over tau, the ablation, calibration, slices, errors, seeds."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from modeling import tables
 from modeling.metrics import all_hits
 from modeling.slices import worst_errors
 from pipeline.report import LabelSetResult, ModelResult, ReportData
-from pipeline.report.ablation import ablation_view, main_effect
+from pipeline.report.ablation import ablation_view, graph_effect_sentence, main_effect
 from pipeline.report.calibration import calibration_view
 from pipeline.report.errors import SHOWN, errors_view
 from pipeline.report.label_sets import graph_view
@@ -27,7 +28,7 @@ def sweep(scores, spread=0.01, best=0, chosen=0, graphs=None):
     rows = [
         {"tau": (place + 1) / 10, "edges": 6 - place, "isolated": place, "star_share": 0.5, "validation_score": score}
         | {"graph": (graphs or range(len(scores)))[place], "spread": spread, "seeds": 1 if spread is None else 4}
-        | {"best": place == best, "chosen": place == chosen, "scored_on": "features"}
+        | {"best": place == best, "chosen": place == chosen, "scored_on": "features", "form": "equation", "p": 0.2}
         for place, score in enumerate(scores)
     ]
     return frame(rows, tables.TAU_SWEEP)
@@ -121,9 +122,8 @@ def test_main_effects_are_means_over_the_other_choices_by_hand():
     assert [lane["name"] for lane in view["plot"]["lanes"] if not lane["marks"]] == ["Adjacency", "τ", "Global pooling"]
     text = " ".join(view["sentences"])
     assert "First of 6 forms: equation at τ = 0.1, max pooling, bce, 80.0%; no other form is within" in text
-    assert (
-        "differs from the best without one (identity (no graph), max pooling, bce) by +10.0 points, more than" in text
-    )
+    assert "the best form with edges (equation at τ = 0.1, max pooling, bce) differs from the same head with" in text
+    assert "which has no graph, by +10.0 points on the validation split, more than other seeds explain." in text
     assert "matters most here is global pooling: on average 12.0 points lie between max and average" in text
 
 
@@ -133,6 +133,23 @@ def test_ablation_of_one_seed_and_one_choice_claims_nothing():
     two = ablation([("equation", 0.4, "max", "bce", 0.7), ("identity", None, "max", "bce", 0.6)])
     view = ablation_view(LabelSetResult("top-5", list("abc"), ablation=two.assign(spread=None, seeds=1)))
     assert "with one seed each, nothing says how sure that is" in " ".join(view["sentences"])
+
+
+def test_graph_is_judged_by_the_same_head_and_by_forms_with_edges():
+    """The best form has no edge, and the best without a graph has another loss: neither is compared."""
+    rows = [
+        ("equation", 0.9, "max", "bce", 0.90),
+        ("identity", None, "max", "focal", 0.80),
+        ("equation", 0.1, "max", "bce", 0.75),
+        ("identity", None, "max", "bce", 0.70),
+    ]
+    table = ablation(rows)
+    table["edges"] = [0, 0, 3, 0]
+    text = " ".join(ablation_view(LabelSetResult("top-5", list("abc"), ablation=table))["sentences"])
+    assert "edges (equation at τ = 0.1, max pooling, bce) differs from the same head with identity" in text
+    assert "by +5.0 points on the validation split" in text
+    assert graph_effect_sentence(table[table["loss"] == "focal"]) is None
+    assert graph_effect_sentence(table.drop(index=table.index[-1])) is None, "no identity with its loss"
 
 
 def test_reliability_is_that_of_the_test_split(run_data):
@@ -152,8 +169,8 @@ def test_reliability_is_that_of_the_test_split(run_data):
 @pytest.mark.parametrize(
     ("temperature", "after", "words"),
     [
-        (1.6, 0.02, "gave probabilities that were 8.0 points off on average over the test images; temperature scaling "
-         "(T = 1.60: it was too sure) brings that down to 2.0."),
+        (1.6, 0.02, "gave probabilities with an expected calibration error of 8.0 points over the test images; "
+         "temperature scaling (T = 1.60: it was too sure) brings that down to 2.0."),
         (0.7, 0.02, "(T = 0.70: it was too cautious)"),
         (1.02, 0.08, "(T = 1.02: it was about right) leaves that as it is."),
         (1.6, 0.09, "makes it 9.0, no better on images that the temperature was not fitted on."),
@@ -172,10 +189,26 @@ def test_page_says_what_calibration_did(temperature, after, words):
     assert words in view["sentence"]
 
 
-def slices(values):
+def test_line_of_a_reliability_plot_goes_past_bins_of_few_answers():
+    rows = [
+        {"split": "test", "calibrated": True, "low": low, "high": low + 0.25, "answers": answers}
+        | {"probability": low + 0.1, "share": low}
+        for low, answers in ((0.0, 500), (0.25, 9), (0.5, 10))
+    ]
+    evaluation = frame([{"split": "test", "metric": "ece", "value": 0.1, "seeds": 1, "images": 50}], tables.EVALUATION)
+    model = ModelResult("ml_gcn", evaluation=evaluation, reliability=frame(rows, tables.RELIABILITY))
+    view = calibration_view(ReportData(), LabelSetResult("top-5", list("abc"), models=[model]))
+    plot = view["rows"][0]["plot"]
+    line = re.search(r'class="line a-ml_gcn" points="([^"]*)"', plot).group(1)
+    assert len(line.split()) == 2
+    assert plot.count('class="spot a-ml_gcn"') == 3
+    assert len(view["rows"][0]["bins"]) == 3
+
+
+def slices(values, dimension="window"):
     """A SLICES table of one dimension from (slice, value, half an interval, images)."""
     rows = [
-        {"split": split, "dimension": "window", "slice": name, "metric": "mean5", "value": value, "images": images}
+        {"split": split, "dimension": dimension, "slice": name, "metric": "mean5", "value": value, "images": images}
         | {"low": None if half is None else value - half, "high": None if half is None else value + half}
         for split in ("validation", "test")
         for name, value, half, images in values
@@ -201,11 +234,49 @@ def test_small_and_wide_slices_are_named_and_those_that_differ(run_data):
     assert "Slices whose interval leaves that out: 1 Jul (" in text
     assert "and 15 Jul (" in text
     assert "8 Jul" not in text
-    assert "about one in twenty of the 4 would" in text, "the slice of 29 images does not count"
+    assert "one in twenty" not in text, "4 slices count, of which a fifth of one would by chance"
     assert "Too few images to say much (fewer than 30): 22 Jul." in text
     assert "Intervals wider than 20 points: 15 Jul and 29 Jul." in text
     lanes = view["dimensions"][0]["plot"]["lanes"]
     assert [lane["note"] for lane in lanes] == ["n = 80", "n = 80", "n = 40", "n = 29, few", "n = 40"]
+
+
+def slices_text(run_data, *tables_):
+    """Sentences and dimensions, for a model whose mean over all test images is the ``whole`` of the tables."""
+    result = run_data.label_sets[0]
+    model = replace(result.models[3], slices=pd.concat(tables_))
+    view = slices_view(run_data, replace(result, models=[model]))
+    return " ".join(view["sentences"]), {
+        part["title"]: [row["name"] for row in part["rows"]] for part in view["dimensions"]
+    }
+
+
+def test_chance_is_spoken_of_from_twenty_slices_on(run_data):
+    for number, expected in ((19, False), (20, True)):
+        windows = [(f"2019-{place:02}", 0.1, 0.02, 80) for place in range(number)]
+        text, _ = slices_text(run_data, slices(windows))
+        assert (f"about one in twenty of the {number} would" in text) == expected
+
+
+def test_numbers_of_labels_are_listed_apart_and_each_set_of_images_once(run_data):
+    """Far from the mean by definition; "main label only" is "1 label", and two labels are not all with sub labels."""
+    counts = [("1", 0.1, 0.02, 80), ("2", 0.2, 0.02, 60), ("3+", 0.3, 0.02, 50)]
+    main_only = [("yes", 0.1, 0.02, 80), ("no", 0.25, 0.02, 110)]
+    text, shown = slices_text(run_data, slices(counts, "labels"), slices(main_only, "main_only"))
+    assert "interval leaves" not in text
+    assert "differ by definition" in text
+    assert "10.0% with 1 label, 20.0% with 2 labels and 30.0% with 3+ labels." in text
+    assert shown["With and without sub labels"] == ["with sub labels"]
+    two = [slices(counts[:2], "labels"), slices([main_only[0], ("no", 0.2, 0.02, 60)], "main_only")]
+    assert slices_text(run_data, *two)[1] == {"By number of labels": ["1 label", "2 labels"]}
+
+
+def test_a_dimension_with_one_slice_is_neither_tested_nor_shown(run_data):
+    only = slices([("flickr", 0.1, 0.02, 190)], "source")
+    text, shown = slices_text(run_data, only, slices([("2019-07-01", 0.1, 0.02, 90), ("2019-07-08", 0.1, 0.02, 90)]))
+    assert "flickr" not in text
+    assert list(shown) == ["By crawl window"]
+    assert slices_text(run_data, only) == ("All test images are in one slice of every kind.", {})
 
 
 def test_every_dimension_of_the_slices_has_its_rows(run_data):
@@ -215,10 +286,9 @@ def test_every_dimension_of_the_slices_has_its_rows(run_data):
             "By crawl window",
             "By source",
             "By number of labels",
-            "With and without sub labels",
             "By what the experts saw",
         ]
-        test = result.models[0].slices.query("split == 'test' and metric == 'mean5'")
+        test = result.models[0].slices.query("split == 'test' and metric == 'mean5' and dimension != 'main_only'")
         assert [len(part["rows"]) for part in view["dimensions"]] == list(
             test.groupby("dimension", sort=False)["slice"].nunique()
         )

@@ -255,7 +255,7 @@ def test_failed_model_is_named_and_the_others_compared(small):
     models = [*result.models[:2], ModelResult("ml_gcn", failure="training was stopped")]
     page = Page(build_report(replace(small, label_sets=[replace(result, models=models, comparison=None)])))
     assert "ML-GCN has no result: training was stopped." in page.text
-    assert "nothing can be said about the graph" in page.text
+    assert "nothing can be said about its label branch" in page.text
 
 
 @pytest.mark.parametrize("missing", TABLES)
@@ -316,6 +316,54 @@ def test_unreadable_pictures_are_left_out(small):
         html = build_report(replace(small, thumbnail=thumbnail))
         assert "no picture" in html
         assert payload(html)["thumbs"] == []
+
+
+def test_no_header_of_a_table_is_empty(html):
+    assert not re.findall(r"<th[^>]*>\s*</th>", html)
+
+
+def test_page_says_what_each_test_counts(page):
+    assert "counts images as independent; the interval, over groups, does not" in page.text
+    assert "In the row of the mean of the five: images on which the first hits more of the five" in page.text
+
+
+def test_figures_without_an_interval_have_none(page, run_data):
+    """Calibration errors; a dash below the figure would read as a missing one."""
+    table = run_data.label_sets[1].models[0].evaluation.query("split == 'test'").set_index("metric")
+    assert np.isnan(table.loc["ece", "low"])
+    before, after = (f"{100 * table.loc[name, 'value']:.1f}" for name in ("ece_raw", "ece"))
+    assert re.search(rf"too sure {before} {after} ", page.text)
+
+
+def test_labels_without_edges_of_their_own_are_named_so(small):
+    """Casual points nowhere, and others point at it: it is no label without a neighbour."""
+    result = small.label_sets[0]
+    row = result.correlation["row_label"] == result.labels[0]
+    changed = result.correlation.assign(binary=(~row & (result.correlation["column_label"] == result.labels[0])) * 1)
+    page = Page(build_report(replace(small, label_sets=[replace(result, correlation=changed)])))
+    assert f"Without an edge of their own: {result.labels[0]}." in page.text
+    assert "without a neighbour" not in page.text
+
+
+def test_confident_errors_say_what_is_predicted_and_what_is_true(page):
+    assert re.search(r"wrong predicted [A-Z]\w+ \d+ .*?true, but overlooked [A-Z]\w+ \d+ ", page.text)
+
+
+def test_images_that_models_are_not_judged_by_are_not_counted(small):
+    """As with evaluation.only_blind: scores hold some of the data set's test images."""
+    result = small.label_sets[0]
+    test = result.data_set[result.data_set["split"] == "test"]
+    kept = test[test["group_id"].isin(test["group_id"].unique()[::3])]
+    models = [replace(m, scores=m.scores[m.scores["image_id"].isin(kept["image_id"])]) for m in result.models]
+    judged = result.data_set["image_id"].isin(kept["image_id"])
+    subs = [[] if kept_one else ["a", "b"] for kept_one in judged]
+    changed = replace(result, models=models, data_set=result.data_set.assign(subs=subs))
+    settings = {"evaluation": {"only_blind": True}}
+    page = Page(build_report(replace(small, settings=settings, label_sets=[changed])))
+    assert f"images in {kept['group_id'].nunique()} groups" in page.text
+    assert " 0.0% of the test images carry more than 2 labels" in page.text, "all the others do"
+    assert "experts saw no prediction only" in page.text
+    assert "experts saw no prediction only" not in Page(build_report(small)).text
 
 
 def test_tables_can_be_read_without_sight(page):

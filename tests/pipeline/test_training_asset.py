@@ -1,0 +1,111 @@
+"""The asset of the trainings: a model that could not be stored is not trained again."""
+
+from pathlib import Path
+
+import dagster as dg
+import pyarrow as pa
+import pytest
+
+from modeling.correlation import correlation_table
+from modeling.settings import GraphSettings
+from pipeline.assets.training import training_assets
+from pipeline.partitions import model_key
+from pipeline.settings import Settings, load_settings
+from pipeline.storage import Storage
+from tests.modeling.training_case import LABELS, WORD_VECTORS, make_case
+
+SETTINGS = """
+architectures = ["basic_cnn"]
+
+[data]
+location = "data"
+
+[sources.drawn]
+kind = "archive"
+folder = "photos"
+posts = "posts.csv"
+
+[labels]
+kind = "csv"
+path = "labels.csv"
+
+[taxonomy]
+labels = ["red", "green", "blue"]
+
+[label_sets.colours]
+top = 3
+
+[training]
+image_size = [32, 32]
+epochs = 2
+repeats = 2
+batch_size = 8
+device = "cpu"
+"""
+
+
+class Told:
+    """Counts how often it is told how far a training has come."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def step(self, description: str):
+        def report(done: int, total: int) -> None:
+            self.times += 1
+
+        return report
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings of a data location with the tables and pictures that a training reads."""
+    path = tmp_path / "stylegraph.toml"
+    path.write_text(SETTINGS, encoding="utf-8")
+    settings = load_settings(path)
+    storage, case = Storage(settings.data.location), make_case(tmp_path / "pictures")
+    for file_id in case.data_set["file_id"]:
+        storage.write_bytes(storage.image_key(file_id), case.image_path(file_id).read_bytes())
+    vectors = [
+        {"label": label, "vector": vector.tolist(), "parts": [label], "source": "numbers"}
+        for label, vector in zip(LABELS, WORD_VECTORS, strict=True)
+    ]
+    storage.write_table("data_set", pa.Table.from_pandas(case.data_set, preserve_index=False), ("colours",))
+    storage.write_table("word_vectors", pa.Table.from_pylist(vectors), ("colours",))
+    graph = correlation_table(case.data_set, LABELS, GraphSettings(tau=0.3))
+    storage.write_table("correlation_matrix", graph, ("colours",))
+    return settings
+
+
+def train(settings: Settings) -> tuple[dg.ExecuteInProcessResult, int]:
+    """Materialize the assets; return the result, and how often the training told of a batch."""
+    told = Told()
+    result = dg.materialize(
+        training_assets(settings),
+        partition_key=model_key("colours", "basic_cnn"),
+        resources={"settings": settings, "storage": Storage(settings.data.location), "progress": told},
+        raise_on_error=False,
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+    )
+    return result, told.times
+
+
+def test_a_model_that_could_not_be_stored_is_there_at_once_when_it_can(settings: Settings) -> None:
+    location = Path(settings.data.location)
+    checkpoints = location / "scratch" / "cache" / "checkpoints"
+    (location / "models").write_text("a file where the folder should be")
+    failed, batches = train(settings)
+    assert not failed.success
+    assert batches == 12  # 2 seeds, 2 epochs, 24 images by 8
+    assert len(list(checkpoints.iterdir())) == 2
+    (location / "models").unlink()
+    result, told = train(settings)
+    assert result.success
+    assert told == 2  # that each seed is done
+    assert list(checkpoints.iterdir()) == []
+    (model,) = result.asset_materializations_for_node("training")[:1]
+    folder = Path(str(model.metadata["weights"].value))
+    assert folder == Storage(settings.data.location).model_path("colours", "basic_cnn")
+    assert sorted(path.name for path in folder.iterdir()) == ["card.json", "model.safetensors", "seed-0", "seed-1"]
+    assert model.metadata["device"].value == "cpu"
+    assert model.metadata["precision"].value == "float32"
