@@ -23,7 +23,6 @@ from pipeline.best_model import answers_for, best_architecture
 from pipeline.commands.predict import chosen_model, predict_images
 from pipeline.settings import SettingsError, load_settings
 from pipeline.storage import Storage
-from pipeline.tables import TableError
 from tests.modeling.model_case import THRESHOLDS, write_model
 from tests.modeling.training_case import make_case
 from tests.pipeline.small_case import SETTINGS
@@ -218,8 +217,7 @@ def test_the_best_model_is_one_of_the_data_set_as_it_is_now(folder: Path, tmp_pa
         with storage.model_folder("top-3", architecture) as model:
             write_model(model, architecture, data_set_version=version)
     evaluated(storage, "ml_gcn", 0.9)
-    with pytest.raises(TableError, match="all models of top-3 were trained on another data set: run `stylegraph run`"):
-        best_architecture(settings, storage, "top-3")
+    assert best_architecture(settings, storage, "top-3") == "ml_gcn", "until the next training, an old one is better"
     evaluated(storage, "basic_cnn", 0.4)
     assert best_architecture(settings, storage, "top-3") == "basic_cnn"
     picture = f"{1:064x}"
