@@ -75,7 +75,7 @@ TAU_SWEEP = pa.schema(
         pa.field("validation_score", pa.float64(), nullable=False),  # mean of the five recalls, mean over the seeds
         pa.field("spread", pa.float64()),  # standard deviation between the seeds; null with one
         pa.field("seeds", pa.int32(), nullable=False),
-        pa.field("best", pa.bool_(), nullable=False),  # the best on the validation split; the nearest to 0.4 of equals
+        pa.field("best", pa.bool_(), nullable=False),  # best on validation, of those with an edge
         pa.field("chosen", pa.bool_(), nullable=False),  # what the label graph is made with
         pa.field("scored_on", pa.string(), nullable=False),  # which features the label branches were trained on
     ]

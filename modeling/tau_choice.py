@@ -51,9 +51,10 @@ def choose_tau(
 
     Thresholds are TAUS, and ``graph.tau`` where it is another number. Those that leave the same edges share one graph
     and its ``sweep.repeats`` trainings; without a graph (form ``identity``) all of them do. Best is the highest mean
-    score over the seeds; the nearest to 0.4 among equals, then the lower. Chosen is the best, or ``graph.tau`` where
-    that is a number. The test split is never read. Brings torch when it is called; ``progress`` is told (done, of how
-    many). Raises ModelingError that names a label without a train image, or a picture that can't be read.
+    score over the seeds among graphs with an edge; the nearest to 0.4 among equals, then the lower. Chosen is the best,
+    or ``graph.tau`` where that is a number. The test split is never read. Brings torch when it is called; ``progress``
+    is told (done, of how many). Raises ModelingError that names a label without a train image, or a picture that can't
+    be read.
     """
     from modeling.head_training import compare_heads
 
@@ -127,9 +128,14 @@ def with_chosen_tau(graph: GraphSettings, sweep: pd.DataFrame | pa.Table) -> Gra
 
 
 def _best(rows: pd.DataFrame) -> float:
-    """The threshold with the highest score, the nearest to 0.4 among equals, then the lower."""
-    distance = (rows["tau"] - USUAL_TAU).abs().round(9)
-    ranked = rows.assign(distance=distance).sort_values(
+    """The threshold with the highest score, the nearest to 0.4 among equals, then the lower.
+
+    A graph without an edge is none, and is taken only where no threshold leaves one: whoever wants none says identity.
+    """
+    joined = rows[rows["edges"] > 0]
+    graphs = joined if len(joined) and rows["graph"].nunique() > 1 else rows
+    distance = (graphs["tau"] - USUAL_TAU).abs().round(9)
+    ranked = graphs.assign(distance=distance).sort_values(
         ["validation_score", "distance", "tau"], ascending=[False, True, True], kind="stable"
     )
     return float(ranked["tau"].iloc[0])

@@ -52,6 +52,9 @@ def _sentences(data: ReportData, table: pd.DataFrame) -> list[str]:
     if not table["best"].any():
         return []
     best = table[table["best"]].iloc[0]
+    joined = table[table["edges"] > 0]
+    if len(joined) and table["graph"].nunique() > 1:
+        table = joined  # a graph without an edge is not chosen
     graphs = table["graph"].nunique()
     span = f"thresholds from {table['tau'].min():g} to {table['tau'].max():g}"
     if graphs == 1:

@@ -59,7 +59,8 @@ def test_a_sweep_from_pictures_to_the_table(case, cache):
     assert (rows["seeds"] == 2).all()
     assert rows["best"].sum() == 1
     assert rows["chosen"].tolist() == rows["best"].tolist()
-    assert rows.loc[rows["best"], "validation_score"].iloc[0] == rows["validation_score"].max()
+    joined = rows[rows["edges"] > 0]
+    assert joined.loc[joined["best"], "validation_score"].iloc[0] == joined["validation_score"].max()
     assert rows["scored_on"].unique().tolist() == [
         "features of MobileNetV3 small after one training from random weights"
     ]
@@ -103,7 +104,18 @@ def test_the_form_of_the_run_is_what_is_trained(case, cache, scored, form):
 def test_of_equals_the_nearest_to_the_usual_tau_is_best(case, cache, scored):
     scored([0.5] * 20)
     rows = choose(case, cache, GraphSettings()).to_pandas()
-    assert rows.loc[rows["best"], "tau"].tolist() == [0.4]
+    joined = rows[rows["edges"] > 0]
+    assert rows.loc[rows["best"], "tau"].tolist() == [joined["tau"].max()], "0.4 itself leaves no edge here"
+    assert joined["tau"].max() < 0.4
+
+
+def test_a_graph_without_an_edge_is_not_chosen_where_there_is_another(case, cache, scored):
+    graphs = choose(case, cache, GraphSettings()).to_pandas().drop_duplicates("graph")
+    assert graphs["edges"].iloc[-1] == 0, "the case has thresholds that leave no edge"
+    scored([0.5] * (len(graphs) - 1) + [0.9])
+    rows = choose(case, cache, GraphSettings()).to_pandas()
+    assert rows.loc[rows["best"], "edges"].iloc[0] > 0
+    assert rows.loc[rows["edges"] == 0, "validation_score"].eq(0.9).all(), "it is shown all the same"
 
 
 def test_the_highest_score_wins_whatever_its_tau(case, cache, scored):
@@ -177,7 +189,7 @@ def test_a_sweep_for_another_form_or_p_is_refused(case, cache, scored):
     """Its graphs were others, and so may be the best of them."""
     scored([0.5] * 20)
     table = choose(case, cache, GraphSettings(form="reference_code", p=0.3))
-    assert with_chosen_tau(GraphSettings(form="reference_code", p=0.3), table).tau == 0.4
+    assert with_chosen_tau(GraphSettings(form="reference_code", p=0.3), table).tau == 0.3
     message = r"graph\.form is equation, but the sweep was made with reference_code: materialize tau_sweep anew"
     with pytest.raises(ModelingError, match=message):
         with_chosen_tau(GraphSettings(form="equation", p=0.3), table)
