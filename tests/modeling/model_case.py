@@ -16,7 +16,7 @@ THRESHOLDS = {"red": 0.5, "green": 0.25, "blue": 0.75}
 
 
 def write_model(folder: Path, architecture: str = "ml_gcn", seed: int = 0, **card: Any) -> Path:
-    """Write a model over ResNet-18 whose logits are a few units wide; return its folder. ``card`` goes over its card."""
+    """Write a model over ResNet-18 with logits a few units wide; return its folder. ``card`` goes over its card."""
     training = TrainingSettings(image_size=SIZE, threads=1, seed=seed, **card.pop("training", {}))
     backbone = BackboneSettings(name="resnet18")
     torch.manual_seed(seed)
