@@ -36,7 +36,7 @@ def test_report_and_predict_speak_of_the_last_run(demo: FinishedDemo) -> None:
     assert result.returncode == 0, result.stderr
     figures = json.loads(result.stdout)
     assert {row["label_set"] for row in figures} == {"top-5", "top-7"}
-    assert {row["architecture"] for row in figures} == {"basic_cnn", "backbone", "backbone_max", "ml_gcn"}
+    assert {row["architecture"] for row in figures} == {"basic_cnn", "backbone", "backbone_max", "ml_gcn", "csra"}
     picture = next((demo.folder / "network" / "media").glob("*.jpg"))
     result = demo.command("predict", str(picture))
     assert result.returncode == 0, result.stderr
