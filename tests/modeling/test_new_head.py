@@ -55,8 +55,8 @@ def test_head_and_backbone_of_the_documentation_are_trained_and_predict(tmp_path
     shutil.copy(Path(__file__).parent / "training_case.py", tmp_path)
     networks = tmp_path / "modeling" / "networks"
     (networks / "gem.py").write_text(code_of('"""Generalised mean pooling'), encoding="utf-8")
-    line = code_of('    Architecture("gem"', most_lines=1)
-    replace(tmp_path / "modeling" / "architectures.py", "_ALL = (\n", "_ALL = (\n" + line)
+    entry = code_of('Architecture("gem"', most_lines=1).strip()
+    replace(tmp_path / "modeling" / "architectures.py", "_ALL = (\n", f"_ALL = (\n    {entry},\n")
     (networks / "patches.py").write_text(code_of('"""A small network over patches'), encoding="utf-8")
     replace(networks / "backbones.py", '("basic_cnn",)', '("basic_cnn", "patches")')
     done = subprocess.run(
