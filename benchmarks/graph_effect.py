@@ -69,7 +69,7 @@ def measure(settings: Settings, label_set: str, display: Display) -> dict[str, A
         100 * row[key] for key in ("value_a", "value_b", "difference", "low", "high")
     )
     print(
-        f"{label_set}: ML-GCN with {edges} edges {with_edges:.1f}, without {without:.1f}: "
+        f"{label_set}: ML-GCN with its edges ({edges}) {with_edges:.1f}, without {without:.1f}: "
         f"{difference:+.1f} ({low:+.1f} to {high:+.1f}), p {row['p_value']:.2f}"
     )
     return {
