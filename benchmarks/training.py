@@ -165,14 +165,14 @@ def main() -> None:
     """Measure both image sizes and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[224, 448])
-    parser.add_argument("--images", type=int, help="pictures of an epoch (64 on a CPU, 2048 on a GPU)")
+    parser.add_argument("--images", type=int, help="pictures of an epoch (96 on a CPU, 2048 on a GPU)")
     parser.add_argument("--batch-size", type=int, help="pictures of a step (16 on a CPU, 32 on a GPU)")
     parser.add_argument("--epochs", type=int, default=3, help="of each training, the first of which is not counted")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--photos", type=Path, help="folder of photos instead of drawn pictures")
     options = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    images = options.images or (2048 if device.type == "cuda" else 64)
+    images = options.images or (2048 if device.type == "cuda" else 96)
     batch_size = options.batch_size or (32 if device.type == "cuda" else 16)
     results = []
     with tempfile.TemporaryDirectory() as name:
