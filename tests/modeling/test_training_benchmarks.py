@@ -39,7 +39,7 @@ def test_the_plain_loop_trains_channels_last(monkeypatch: pytest.MonkeyPatch):
     targets = np.eye(3, dtype=np.float32)[np.arange(8) % 3]
     seconds = train_plainly(PICTURES, targets, VECTORS, ADJACENCY, "resnet18", 4, 2, CPU)
     assert len(seconds) == 2
-    assert len(seen) == 4 * 21, "four steps, each with its images and the 20 convolutions of a ResNet-18"
+    assert len(seen) == 6 * 21, "four steps and two validations, each with its images and a ResNet-18's 20 convolutions"
     assert all(seen)
 
 
