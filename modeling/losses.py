@@ -4,6 +4,7 @@ All are computed from the logits by ``log s(x)``, s the sigmoid, so that no logi
 """
 
 import math
+from abc import ABC, abstractmethod
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ from modeling.errors import ModelingError
 from modeling.training_settings import TrainingSettings
 
 
-class Loss(nn.Module):
+class Loss(nn.Module, ABC):
     """Mean over N*C of weight times term; a subclass says what the terms are.
 
     A module, so that its constants follow the network to a device; it has no parameters and nothing in a state dict.
@@ -27,9 +28,9 @@ class Loss(nn.Module):
         terms = self.terms(exact, targets.to(exact.dtype))
         return terms.mean() if weights is None else (terms * weights).mean()
 
+    @abstractmethod
     def terms(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Return the loss of every image and label, (N, C)."""
-        raise NotImplementedError
 
 
 class BinaryCrossEntropy(Loss):

@@ -111,9 +111,14 @@ class Storage:
             raise TableError(f"table {name} does not exist yet{where}: materialize the asset that makes it") from error
         except pa.ArrowInvalid as error:
             raise TableError(f"{key} is damaged ({str(error).splitlines()[0]}): materialize it again") from error
-        if columns is None:
+        if columns is not None:
+            return table
+        try:
             return conform(name, table)
-        return table
+        except TableError as error:
+            raise TableError(
+                f"{error}; {key} was written by another version: materialize it again, or run `stylegraph run`"
+            ) from error
 
     def read_windows(self, name: str, windows: Sequence[str], columns: Sequence[str] | None = None) -> pa.Table:
         """Read a table over all of ``windows`` that were materialized, in their order."""

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.storage import Storage, write_file
@@ -51,6 +52,15 @@ def test_a_wrong_table_is_refused_and_the_old_one_stays(storage: Storage) -> Non
     with pytest.raises(TableError, match="with null values to non-nullable"):
         storage.write_table("label_frequencies", empty)
     assert storage.read_table("label_frequencies").to_pylist()[0]["main_images"] == 7
+
+
+def test_a_table_of_another_version_says_what_to_do(storage: Storage) -> None:
+    sink = pa.BufferOutputStream()
+    pq.write_table(frequencies(7).drop_columns(["rank"]), sink)
+    storage.write_bytes("tables/label_frequencies.parquet", sink.getvalue().to_pybytes())
+    message = r"missing columns \['rank'\].*label_frequencies\.parquet was written by another version.*`stylegraph run`"
+    with pytest.raises(TableError, match=message):
+        storage.read_table("label_frequencies")
 
 
 def test_a_damaged_file_is_named(storage: Storage) -> None:
