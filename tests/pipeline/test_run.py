@@ -103,6 +103,33 @@ def test_metrics_follow_from_the_scores(case: Path) -> None:
     assert rows["top-3", "ml_gcn", "all@2"]["images"] == len(test)
 
 
+def test_slices_know_windows_and_sources(case: Path) -> None:
+    storage = Storage(str(case.parent / "data"))
+    rows = storage.read_table("slices", ("top-3", "ml_gcn")).to_pandas()
+    rows = rows[(rows["metric"] == "any@1") & (rows["split"] == "test")]
+    data_set = storage.read_table("data_set", ("top-3",)).to_pandas()
+    windows = data_set.loc[data_set["split"] == "test", "window"].value_counts().to_dict()
+    found = rows[rows["dimension"] == "window"].set_index("slice")["images"].to_dict()
+    assert found == windows
+    source = rows[rows["dimension"] == "source"].set_index("slice")["images"].to_dict()
+    assert source == {"drawn": sum(windows.values())}
+
+
+def test_a_model_has_a_card_with_what_was_measured(case: Path) -> None:
+    storage = Storage(str(case.parent / "data"))
+    folder = storage.model_path("top-3", "ml_gcn")
+    value = next(
+        row["value"]
+        for row in storage.read_table("evaluation", ("top-3", "ml_gcn")).to_pylist()
+        if row["split"] == "test" and row["metric"] == "mean5"
+    )
+    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    assert card["metrics"]["test"]["overall"]["mean5"]["value"] == value
+    text = (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert f"{100 * value:.1f}" in text
+    assert all(f"| {label} |" in text for label in card["labels"])
+
+
 def test_the_commands_speak_of_the_run(case: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STYLEGRAPH_CONFIG", str(case))
     runner = CliRunner()
