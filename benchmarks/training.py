@@ -161,24 +161,33 @@ def measure(case: Case, rounds: int) -> list[dict[str, object]]:
     ]
 
 
+def work(size: int, device: torch.device) -> tuple[int, int]:
+    """Pictures of an epoch and of a step: enough that what is done once an epoch hardly counts."""
+    if device.type == "cuda":
+        return 2048, 32
+    return (96, 16) if size <= 224 else (40, 8)
+
+
 def main() -> None:
-    """Measure both image sizes and print the results."""
+    """Measure the image sizes and print the results."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    on_gpu = device.type == "cuda"
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[224, 448])
-    parser.add_argument("--images", type=int, help="pictures of an epoch (96 on a CPU, 2048 on a GPU)")
-    parser.add_argument("--batch-size", type=int, help="pictures of a step (16 on a CPU, 32 on a GPU)")
-    parser.add_argument("--epochs", type=int, default=3, help="of each training, the first of which is not counted")
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--images", type=int, help="pictures of an epoch; without it, what the device can do")
+    parser.add_argument("--batch-size", type=int, help="pictures of a step; without it, what the device can do")
+    parser.add_argument("--epochs", type=int, default=3 if on_gpu else 2, help="the first of which is not counted")
+    parser.add_argument("--rounds", type=int, default=2 if on_gpu else 1)
     parser.add_argument("--photos", type=Path, help="folder of photos instead of drawn pictures")
     options = parser.parse_args()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    images = options.images or (2048 if device.type == "cuda" else 96)
-    batch_size = options.batch_size or (32 if device.type == "cuda" else 16)
     results = []
-    with tempfile.TemporaryDirectory() as name:
-        files = pictures(Path(name), options.photos, images)
-        for size in options.sizes:
-            results += measure(make_case(files, size, batch_size, options.epochs, device, Path(name)), options.rounds)
+    for size in options.sizes:
+        images, batch_size = work(size, device)
+        images, batch_size = options.images or images, options.batch_size or batch_size
+        with tempfile.TemporaryDirectory() as name:
+            files = pictures(Path(name), options.photos, images)
+            case = make_case(files, size, batch_size, options.epochs, device, Path(name))
+            results += measure(case, options.rounds)
     print("RESULT", json.dumps(results))
 
 
