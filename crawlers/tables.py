@@ -135,6 +135,22 @@ UNIQUE_IMAGES = pa.schema(
     ]
 )
 
+WITHDRAWALS = pa.schema(
+    [
+        pa.field("tombstone_id", pa.string(), nullable=False),  # random
+        pa.field("kind", pa.string(), nullable=False),  # post, author, image (content), look (perceptual hash)
+        pa.field("keyed_hash", pa.string()),  # HMAC-SHA256 of post_id, author_hmac or image_id, hex; null for a look
+        # a look: 256-bit hash of the picture, and of the picture without its border, each XOR a pad that is made from
+        # the key and tombstone_id; distances stay, the hash cannot be read back
+        pa.field("masked_phash256", pa.binary(32)),
+        pa.field("masked_trim_phash256", pa.binary(32)),
+        pa.field("request", pa.string(), nullable=False),  # random; the same for all tombstones of one request
+        pa.field("reason", pa.string(), nullable=False),  # as given by the person who withdrew
+        pa.field("requested_at", UTC_TIME, nullable=False),
+        pa.field("done_at", UTC_TIME),  # when everything was removed; null until then
+    ]
+)
+
 SIMILAR_PAIRS = pa.schema(
     [
         pa.field("image_a", pa.string(), nullable=False),  # image_a < image_b

@@ -135,6 +135,62 @@ class EvaluationSettings(_Settings):
     only_blind: bool = Field(
         default=False, description="evaluate only on images whose annotators were never shown a prediction"
     )
+    floor: float = Field(
+        default=0.3, ge=0, le=1, description="mean of the five recalls on the test split below which a check fails"
+    )
+    most_calibration_error: float = Field(
+        default=0.15, ge=0, le=1, description="calibration error on the test split above which a check warns"
+    )
+
+
+class PromotionSettings(_Settings):
+    """When a challenger takes the champion's place."""
+
+    significance: float = Field(default=0.05, gt=0, lt=1, description="level of the paired test")
+    margin: float = Field(
+        default=0.01,
+        ge=0,
+        lt=1,
+        description="how far below the champion's mean of the five recalls a newer model's interval may reach",
+    )
+    newer_by_days: int = Field(
+        default=56,
+        ge=0,
+        description="days that the newest window of its images must be newer by, where it is not better",
+    )
+    least_score: float = Field(
+        default=0.0, ge=0, le=1, description="mean of the five recalls that any champion must reach"
+    )
+    least_images: int = Field(default=30, ge=1, description="common test images that a comparison needs")
+
+
+class DriftSettings(_Settings):
+    """When a window counts as different from the windows that the champion was trained on."""
+
+    significance: float = Field(default=0.01, gt=0, lt=1, description="level of the tests, after Holm's correction")
+    least_images: int = Field(default=30, ge=2, description="images that a window needs to be tested")
+    most_label_shift: float = Field(
+        default=0.15, ge=0, le=1, description="total variation distance between shares of labels"
+    )
+    most_score_shift: float = Field(
+        default=0.15, ge=0, le=1, description="largest Kolmogorov-Smirnov distance of a label's probabilities"
+    )
+    most_embedding_shift: float = Field(
+        default=0.05, ge=0, le=2, description="squared maximum mean discrepancy of the embeddings"
+    )
+    permutations: int = Field(default=500, ge=99, le=100_000, description="of the permutation test")
+    seed: int = Field(default=0, ge=0, description="seed of permutations and of what is drawn from large windows")
+
+
+class TrendSettings(_Settings):
+    """How shares of styles are followed from window to window."""
+
+    significance: float = Field(default=0.05, gt=0, lt=1, description="level of the tests, after Holm's correction")
+    resamples: int = Field(default=500, ge=100, le=100_000, description="bootstrap resamples, for the 95% intervals")
+    seed: int = Field(default=0, ge=0, description="seed of the resamples")
+    recent: int = Field(
+        default=4, ge=1, description="windows at the end whose co-occurrence is compared with the ones before"
+    )
 
 
 class SuspicionSettings(_Settings):

@@ -2,6 +2,8 @@
 
 import pyarrow as pa
 
+UTC_TIME = pa.timestamp("us", tz="UTC")
+
 LABEL_FREQUENCIES = pa.schema(
     [
         pa.field("label", pa.string(), nullable=False),
@@ -189,6 +191,130 @@ COMPARISON = pa.schema(
         pa.field("b_only", pa.int64(), nullable=False),
         pa.field("p_value", pa.float64(), nullable=False),  # exact McNemar
         pa.field("p_adjusted", pa.float64(), nullable=False),  # Holm over the table
+    ]
+)
+
+TRAINING_REQUESTS = pa.schema(  # the history of one label set, oldest first
+    [
+        pa.field("decided_at", UTC_TIME, nullable=False),
+        pa.field("due", pa.bool_(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),  # one line for people
+        pa.field("asked_by", pa.string(), nullable=False),  # rule, person
+        pa.field(
+            "new_labels", pa.int64(), nullable=False
+        ),  # images with a new or changed label since the last data set
+        pa.field("images", pa.int64(), nullable=False),  # that the label set would have now
+        pa.field("days", pa.float64()),  # since the last training that was due; null before the first
+        pa.field("drifted_windows", pa.list_(pa.string()), nullable=False),  # newer than the champion's
+    ]
+)
+
+PROMOTIONS = pa.schema(  # the history of one label set, oldest first
+    [
+        pa.field("decided_at", UTC_TIME, nullable=False),
+        pa.field("decision", pa.string(), nullable=False),  # promoted, refused, rolled_back, removed
+        pa.field(
+            "rule", pa.string(), nullable=False
+        ),  # first, better, newer, labels_changed, not_better, too_few_images,
+        # below_floor, unchanged, rolled_back_before, person, withdrawal
+        pa.field("reason", pa.string(), nullable=False),  # one line for people, with the numbers
+        pa.field("challenger", pa.string()),  # architecture-weights, the folder's name; null where none was there
+        pa.field("champion_before", pa.string()),
+        pa.field("champion", pa.string()),  # after the decision
+        pa.field("data_set_version", pa.string()),  # whose test images both were judged on
+        pa.field("challenger_value", pa.float64()),  # mean of the five recalls on the common test images, 0 to 1
+        pa.field("champion_value", pa.float64()),
+        pa.field("difference", pa.float64()),  # challenger - champion
+        pa.field("low", pa.float64()),  # 95% bootstrap interval of the difference, over groups
+        pa.field("high", pa.float64()),
+        pa.field("p_value", pa.float64()),  # sign flips over groups, two-sided
+        pa.field("images", pa.int64(), nullable=False),  # common test images
+        pa.field("challenger_newest", pa.string()),  # newest window among its images
+        pa.field("champion_newest", pa.string()),
+    ]
+)
+
+STYLE_PREDICTIONS = pa.schema(  # of one window
+    [
+        pa.field("label_set", pa.string(), nullable=False),
+        pa.field("image_id", pa.string(), nullable=False),
+        pa.field("window", pa.string(), nullable=False),
+        pa.field("model_version", pa.string(), nullable=False),  # the champion's
+        pa.field("main", pa.string(), nullable=False),  # label with the highest probability
+        pa.field("subs", pa.list_(pa.string()), nullable=False),  # others above their thresholds
+        pa.field("labels", pa.list_(pa.string()), nullable=False),  # order of the probabilities
+        pa.field("probabilities", pa.list_(pa.float32()), nullable=False),  # calibrated
+        pa.field("embedding", pa.list_(pa.float32()), nullable=False),  # 32 random projections of the pooled features
+    ]
+)
+
+STYLE_TRENDS = pa.schema(
+    [
+        pa.field("label_set", pa.string(), nullable=False),
+        pa.field("window", pa.string(), nullable=False),
+        pa.field("label", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),  # experts, model
+        pa.field("role", pa.string(), nullable=False),  # main, any (main or sub)
+        pa.field("images", pa.int64(), nullable=False),  # that the share is of
+        pa.field("counted", pa.int64(), nullable=False),  # of them, those with the label, as answered
+        pa.field("raw_share", pa.float64(), nullable=False),  # counted / images
+        pa.field("share", pa.float64(), nullable=False),  # of a model: corrected for its known error; 0 to 1
+        pa.field("low", pa.float64(), nullable=False),  # 95% interval of the share
+        pa.field("high", pa.float64(), nullable=False),
+    ]
+)
+
+STYLE_MOVEMENTS = pa.schema(
+    [
+        pa.field("label_set", pa.string(), nullable=False),
+        pa.field("label", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),  # experts, model
+        pa.field("role", pa.string(), nullable=False),  # main, any
+        pa.field("windows", pa.int64(), nullable=False),
+        pa.field("first_share", pa.float64(), nullable=False),  # of the fitted line, at the first window
+        pa.field("last_share", pa.float64(), nullable=False),  # at the last one
+        pa.field("change", pa.float64(), nullable=False),  # last - first
+        pa.field("low", pa.float64(), nullable=False),  # 95% interval of the change
+        pa.field("high", pa.float64(), nullable=False),
+        pa.field("p_value", pa.float64(), nullable=False),  # Cochran-Armitage for experts, bootstrap for the model
+        pa.field("p_adjusted", pa.float64(), nullable=False),  # Holm over the table's labels of one source and role
+        pa.field("direction", pa.string(), nullable=False),  # rising, falling, steady
+    ]
+)
+
+COOCCURRENCE_CHANGES = pa.schema(
+    [
+        pa.field("label_set", pa.string(), nullable=False),
+        pa.field("label_a", pa.string(), nullable=False),  # label_a before label_b in the label set's order
+        pa.field("label_b", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),  # experts, model
+        pa.field("from_window", pa.string(), nullable=False),  # first of the recent windows
+        pa.field("images_before", pa.int64(), nullable=False),
+        pa.field("images_recent", pa.int64(), nullable=False),
+        pa.field("share_before", pa.float64(), nullable=False),  # of images that carry both
+        pa.field("share_recent", pa.float64(), nullable=False),
+        pa.field("change", pa.float64(), nullable=False),
+        pa.field("p_value", pa.float64(), nullable=False),  # Fisher's exact test
+        pa.field("p_adjusted", pa.float64(), nullable=False),  # Holm over a label set and source
+    ]
+)
+
+DRIFT = pa.schema(
+    [
+        pa.field("label_set", pa.string(), nullable=False),
+        pa.field("window", pa.string(), nullable=False),
+        pa.field("model_version", pa.string(), nullable=False),  # whose answers and training windows
+        pa.field("what", pa.string(), nullable=False),  # expert_labels, predicted_labels, scores, embeddings
+        pa.field("label", pa.string()),  # of scores: the label that moved most
+        pa.field("test", pa.string(), nullable=False),  # chi_squared, kolmogorov_smirnov, mmd_permutation
+        pa.field("images", pa.int64(), nullable=False),  # of the window
+        pa.field("reference_images", pa.int64(), nullable=False),  # of the training windows
+        pa.field("statistic", pa.float64()),  # null where the window is too small to be tested
+        pa.field("distance", pa.float64()),  # what is compared with the threshold
+        pa.field("threshold", pa.float64(), nullable=False),
+        pa.field("p_value", pa.float64()),
+        pa.field("p_adjusted", pa.float64()),  # Holm over all windows of one label set and kind
+        pa.field("drifted", pa.bool_(), nullable=False),
     ]
 )
 

@@ -27,12 +27,15 @@ from labeling.styles import FASHION_STYLES
 from modeling.architectures import ARCHITECTURES
 from modeling.settings import (
     AblationSettings,
+    DriftSettings,
     EvaluationSettings,
     GraphSettings,
     LabelSetSettings,
+    PromotionSettings,
     SplitSettings,
     SuspicionSettings,
     SweepSettings,
+    TrendSettings,
     WordVectorSettings,
 )
 from modeling.training_checks import training_problem
@@ -45,6 +48,9 @@ NOT_SETTINGS = {
     "STYLEGRAPH_HMAC_KEY",
     "STYLEGRAPH_LABEL_STUDIO_URL",
     "STYLEGRAPH_LABEL_STUDIO_TOKEN",
+    "STYLEGRAPH_DAGSTER_POSTGRES_URL",
+    "STYLEGRAPH_SMTP_URL",
+    "STYLEGRAPH_WEBHOOK_URL",
 }
 UNION_MEMBER = re.compile(r"(literal|constrained|int|float|str|bool)\b")  # how pydantic names a value's alternatives
 PATHS = (
@@ -133,6 +139,57 @@ class TaxonomySettings(Section):
         return labels
 
 
+class RetrainingSettings(Section):
+    """When models are trained anew; any one of the reasons is enough."""
+
+    new_labels: int = Field(
+        default=200, ge=1, description="images of a label set with a new or changed label since its last data set"
+    )
+    days: int | None = Field(
+        default=28, ge=1, description="days since the last training, where at least one label is new; none: never"
+    )
+    on_drift: bool = Field(default=True, description="where a newer window drifted, and at least one label is new")
+    least_images: int = Field(default=100, ge=1, description="labelled images that a first training needs")
+
+
+class AutomationSettings(Section):
+    """What happens by itself, once it is switched on (`stylegraph automation on`)."""
+
+    crawl_cron: str | None = Field(
+        default=None, description="when windows that ended are crawled, as cron in UTC; none: each time a window ended"
+    )
+    crawl_delay_hours: float = Field(
+        default=6.0, ge=0, description="hours that a window is left alone after its end, for late posts"
+    )
+    look_cron: str = Field(default="30 3 * * *", description="when it is asked whether a training is due, cron in UTC")
+    label_file_seconds: int = Field(default=60, ge=5, description="seconds between two looks at a file of labels")
+    evaluate_seconds: int = Field(default=30, ge=5, description="seconds between two looks at what follows")
+    retries: int = Field(default=2, ge=0, le=10, description="further attempts of a run that failed in passing")
+    runs_at_once: int = Field(default=2, ge=1, description="runs at the same time; trainings one at a time in any case")
+    overdue_hours: float = Field(
+        default=24.0, gt=0, description="hours after a window should have been crawled from which it counts as late"
+    )
+
+
+class AlertSettings(Section):
+    """Who is told of a failed run or check. It always stands in the log."""
+
+    email_to: tuple[str, ...] = Field(
+        default=(), description="addresses; the server's smtp(s)://user:password@host:port is in STYLEGRAPH_SMTP_URL"
+    )
+    email_from: str = Field(default="stylegraph@localhost", description="sender of the mails")
+    webhook: bool = Field(default=False, description="POST a JSON object to the address in STYLEGRAPH_WEBHOOK_URL")
+
+
+class DagsterSettings(Section):
+    """Where Dagster keeps its history of runs."""
+
+    storage: Literal["sqlite", "postgres"] = Field(
+        default="sqlite",
+        description="sqlite: beside the data; postgres: postgresql://… in STYLEGRAPH_DAGSTER_POSTGRES_URL",
+    )
+
+
 class ReportSettings(Section):
     """What stands at the top of the report."""
 
@@ -169,6 +226,13 @@ class Settings(BaseSettings):
     evaluation: EvaluationSettings = EvaluationSettings()
     ablation: AblationSettings = AblationSettings()
     suspicion: SuspicionSettings = SuspicionSettings()
+    retraining: RetrainingSettings = RetrainingSettings()
+    promotion: PromotionSettings = PromotionSettings()
+    drift: DriftSettings = DriftSettings()
+    trends: TrendSettings = TrendSettings()
+    automation: AutomationSettings = AutomationSettings()
+    alerts: AlertSettings = AlertSettings()
+    dagster: DagsterSettings = DagsterSettings()
     report: ReportSettings = ReportSettings()
 
     @model_validator(mode="before")

@@ -69,6 +69,14 @@ TABLES = {
             "an image with the one of its labels that is most likely wrong",
         ),
         Table("comparison", model.COMPARISON, "a metric compared between two architectures, paired"),
+        Table("training_requests", model.TRAINING_REQUESTS, "a look at whether a training is due, with the reason"),
+        Table("promotions", model.PROMOTIONS, "a decision on who is champion, with its numbers"),
+        Table("style_predictions", model.STYLE_PREDICTIONS, "a champion's answer for a unique image of the window"),
+        Table("style_trends", model.STYLE_TRENDS, "a style's share of a window, with its 95% interval"),
+        Table("style_movements", model.STYLE_MOVEMENTS, "how a style's share changed over the windows"),
+        Table("cooccurrence_changes", model.COOCCURRENCE_CHANGES, "how often two styles met before, and lately"),
+        Table("drift", model.DRIFT, "a window compared with those that the champion was trained on"),
+        Table("withdrawals", crawl.WITHDRAWALS, "a post, author or picture that must not be kept, as keyed hashes"),
     )
 }
 
