@@ -7,8 +7,10 @@ PYTHON ?= $(shell command -v python3.12 >/dev/null 2>&1 && python3.12 -c '' >/de
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# without its dependencies: it asks for the dagster of its own day by number, and the newest one is a day behind ours
+POSTGRES := dagster-postgres==0.29.27
 
-.PHONY: help demo label-studio dev test lint format integration bench clean
+.PHONY: help demo label-studio dev simulate-year test lint format integration bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -19,6 +21,7 @@ $(READY): pyproject.toml constraints.txt
 	@echo "Installing into $(VENV) (2 to 4 minutes, once)"
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(POSTGRES)
 	@touch $(READY)
 
 demo: $(READY)  ## from nothing to trained models and a report; LABEL_STUDIO=1: with a live Label Studio
@@ -29,6 +32,9 @@ label-studio: $(READY)  ## a Label Studio server on 127.0.0.1 for trying
 
 dev: $(READY)  ## the Dagster UI on 127.0.0.1, on the instance of the last run
 	@$(BIN)/stylegraph dev
+
+simulate-year: $(READY)  ## 52 simulated weeks through the real schedules and sensors: what was planted beside what was found
+	@$(BIN)/stylegraph simulate-year
 
 test: $(READY)  ## everything that needs no server of its own
 	@$(BIN)/python -m pytest

@@ -6,7 +6,7 @@ from crawlers.addresses import url_refusal
 from crawlers.errand import Errand
 from crawlers.filters import NOT_IN_TABLE, drop_reason
 from crawlers.page_writer import PageWriter, address_key
-from crawlers.posts import ImageResult, MediaItem, Post
+from crawlers.posts import WITHDRAWN, ImageResult, MediaItem, Post
 from crawlers.sources import server_name
 
 
@@ -33,6 +33,9 @@ def _add_picture(errand: Errand, writer: PageWriter, post: Post, media: MediaIte
         return
     if refusal is not None:
         writer.settle(address, ImageResult(datetime.now(UTC), 0, reason=refusal[0], detail=refusal[1]))
+        return
+    if errand.withdrawn.has("image", media.sha256):
+        writer.settle(address, ImageResult(datetime.now(UTC), 0, reason=WITHDRAWN, detail="the picture was withdrawn"))
         return
     if errand.refetch:
         return

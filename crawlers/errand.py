@@ -9,11 +9,12 @@ from typing import Any
 
 from crawlers.jobs import CrawlLimits, Progress
 from crawlers.journal import Journal
+from crawlers.keeping import PictureKeeper
 from crawlers.known import KnownAddresses
 from crawlers.networks.base import Network
 from crawlers.politeness import HostClock
-from crawlers.storage import ImageStore
 from crawlers.windows import CrawlWindow
+from crawlers.withdrawals import Withdrawn
 
 
 class Interruption:
@@ -51,7 +52,8 @@ class Errand:
     concurrency: int
     limits: CrawlLimits
     allow_hosts: frozenset[str]
-    store: ImageStore
+    keeper: PictureKeeper
+    withdrawn: Withdrawn
     incoming: Path
     decoders: Executor
     journal: Journal

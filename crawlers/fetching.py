@@ -19,6 +19,7 @@ from crawlers.errand import Errand, Interruption
 from crawlers.errors import CrawlError
 from crawlers.jobs import CrawlJob, Progress
 from crawlers.journal import Journal
+from crawlers.keeping import PictureKeeper
 from crawlers.known import KnownAddresses
 from crawlers.networks.base import Network, Surroundings
 from crawlers.outcome import earlier_rows
@@ -28,6 +29,7 @@ from crawlers.sources import NetworkSource
 from crawlers.spider import TimelineSpider
 from crawlers.storage import ImageStore, incoming_folder
 from crawlers.tables import POSTS
+from crawlers.withdrawals import Withdrawn
 
 _DECODERS = max(2, os.cpu_count() or 2)  # threads that decode pictures while the reactor goes on
 _LOG_LEVELS = {
@@ -43,6 +45,7 @@ def crawl_networks(
     journal: Journal,
     known: KnownAddresses,
     environment: Mapping[str, str],
+    withdrawn: Withdrawn,
     progress: Progress | None = None,
 ) -> None:
     """Crawl sources that are reached over HTTP into the journal; can be called once per process.
@@ -53,6 +56,7 @@ def crawl_networks(
         journal: where posts and pictures are noted.
         known: addresses that need not be fetched.
         environment: where access tokens and the key for authors' handles come from.
+        withdrawn: what must not be kept.
         progress: called with what counts posts and pictures.
 
     Raises:
@@ -72,6 +76,7 @@ def crawl_networks(
                 job,
                 journal=journal,
                 known=known,
+                withdrawn=withdrawn,
                 clock=clock,
                 interruption=interruption,
                 decoders=decoders,
@@ -114,7 +119,9 @@ def _errand(number: int, source: NetworkSource, network: Network, job: CrawlJob,
         concurrency=source.concurrency,
         limits=job.limits,
         allow_hosts=frozenset(source.allow_hosts),
-        store=ImageStore(job.images, shared["incoming"]),
+        keeper=PictureKeeper(
+            job.limits, ImageStore(job.images, shared["incoming"]), shared["withdrawn"], shared["incoming"]
+        ),
         refetch=job.refetch,
         earlier=partial(earlier_rows, job, "posts", POSTS),
         **shared,

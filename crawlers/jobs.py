@@ -57,6 +57,12 @@ class CrawlJob(BaseModel):
     known: tuple[Path, ...] = Field(
         default=(), description="Tables of images whose addresses need not be fetched again, as images.parquet"
     )
+    withdrawals: Path | None = Field(
+        default=None, description="Table of withdrawals: posts, authors and pictures that must not be kept"
+    )
+    withdrawn_bits: int = Field(
+        default=32, ge=0, le=64, description="Bits of 256 up to which a picture looks like a withdrawn one"
+    )
     refetch: bool = Field(default=False, description="Fetch pictures again whose addresses are known")
     first_window: bool = Field(default=False, description="Is it the first window? Undated posts belong there")
     limits: CrawlLimits = CrawlLimits()

@@ -6,7 +6,7 @@ The tables of images are the truth; this file is an index of them, made anew fro
 import contextlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from crawlers.errors import CrawlError
 from crawlers.jobs import CrawlLimits
-from crawlers.posts import ImageFacts, ImageResult
+from crawlers.posts import WITHDRAWN, ImageFacts, ImageResult
 from crawlers.storage import ImageStore
 
 _BY_LIMIT = frozenset({"too_large", "too_many_pixels"})
@@ -67,7 +67,11 @@ class KnownAddresses:
     def learn(self, results: Iterable[tuple[str, ImageResult]]) -> None:
         """Remember results, instead of what was known before."""
         limits = _limits_text(self._limits)
-        rows = ((address, limits, json.dumps(result.to_record())) for address, result in results)
+        rows = (
+            (address, limits, json.dumps(result.to_record()))
+            for address, result in results
+            if result.reason != WITHDRAWN  # of a withdrawn picture nothing is remembered
+        )
         self._connection.execute("BEGIN IMMEDIATE")
         self._connection.executemany("INSERT OR REPLACE INTO addresses VALUES (?, ?, ?)", rows)
         self._connection.execute("COMMIT")
@@ -112,6 +116,39 @@ def known_addresses(folder: Path, limits: CrawlLimits, store: ImageStore) -> Ite
         raise CrawlError(f"{path} cannot be used ({error}); remove it, it is made anew from the tables") from error
     finally:
         connection.close()
+
+
+def forget_addresses(folder: Path, image_ids: Collection[str], urls: Collection[str], authors: Collection[str]) -> None:
+    """Forget addresses that led to these pictures, or that are these; the file is rewritten without them.
+
+    Args:
+        folder: of the known addresses. Nobody may be crawling.
+        image_ids: pictures.
+        urls: addresses as the tables of images show them.
+        authors: keyed hashes of the people whose pictures they are.
+    """
+    path = folder / "addresses.sqlite"
+    if not path.exists():
+        return
+    keys = [sha256(url.encode("utf-8", "replace")).hexdigest() for url in urls]
+    keys += [
+        sha256(f"{url} {author}".encode("utf-8", "replace")).hexdigest()  # as address_key makes them
+        for url in urls
+        for author in authors
+    ]
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None, timeout=60)) as connection:
+        connection.execute("PRAGMA secure_delete = ON")
+        connection.executescript(_SCHEMA)
+        gone = [
+            (address,)
+            for address, result in connection.execute("SELECT address, result FROM addresses")
+            if ((json.loads(result)["facts"] or {}).get("image_id")) in image_ids
+        ]
+        connection.execute("BEGIN IMMEDIATE")
+        connection.executemany("DELETE FROM addresses WHERE address = ?", [*gone, *((key,) for key in keys)])
+        connection.execute("COMMIT")
+        connection.execute("VACUUM")  # freed pages hold what was deleted earlier
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _limits_text(limits: CrawlLimits) -> str:

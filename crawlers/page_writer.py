@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from crawlers.networks.base import Page
-from crawlers.posts import ImageResult, MediaItem, Post
+from crawlers.posts import WITHDRAWN, ImageResult, MediaItem, Post
 
 
 def address_key(media: MediaItem, author: str | None = None) -> str:
@@ -54,6 +54,11 @@ class PageWriter:
         if new:
             self.count("seen", "post")
         return new
+
+    def pass_over(self, mark: str) -> None:
+        """Count a withdrawn post, once however often it is met; ``mark`` tells it from others without its id."""
+        if self.unseen("withdrawn posts", [mark]):
+            self.count("post", WITHDRAWN)
 
     def add_post(self, post: Post, row: Mapping[str, Any]) -> bool:
         """Add a post with its row; say whether its pictures are needed (no better copy of it is there)."""

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+WITHDRAWN = "withdrawn"
+"""Why a post is passed over, or a picture not kept: somebody withdrew it."""
+
 
 @dataclass(frozen=True)
 class MediaItem:
@@ -131,8 +134,10 @@ class ImageResult:
         )
 
     def to_row(self, *, post_id: str, media_index: int, url: str, alt_text: str | None, window: str) -> dict[str, Any]:
-        """Make the picture's row of the IMAGES table."""
+        """Make the picture's row of the IMAGES table; of a withdrawn picture it tells neither address nor text."""
         facts = self.facts
+        if self.reason == WITHDRAWN:
+            url, alt_text = "", None
         return {
             "post_id": post_id,
             "media_index": media_index,

@@ -17,6 +17,7 @@ from pathlib import Path
 from dagster_pipes import DAGSTER_PIPES_CONTEXT_ENV_VAR, open_dagster_pipes
 
 from crawlers.errors import CrawlError
+from crawlers.identity import key_from_env
 from crawlers.jobs import CrawlJob, CrawlResult, Progress
 from crawlers.journal import Journal, open_journal
 from crawlers.known import KnownAddresses, known_addresses
@@ -24,6 +25,7 @@ from crawlers.networks.archive import crawl_archive
 from crawlers.outcome import write_tables
 from crawlers.sources import ArchiveSource, NetworkSource
 from crawlers.storage import ImageStore, write_bytes
+from crawlers.withdrawals import Withdrawn
 
 _REPORT_EVERY = 3.0  # seconds between two progress lines
 _WRITE_EVERY = 0.5  # seconds between two versions of the progress file
@@ -76,15 +78,17 @@ def _collect(
     environment: Mapping[str, str],
     progress: Progress | None,
 ) -> None:
+    key = None if job.withdrawals is None else key_from_env(environment)
+    withdrawn = Withdrawn.from_file(job.withdrawals, key, job.withdrawn_bits)
     networks = [(number, source) for number, source in enumerate(job.sources) if isinstance(source, NetworkSource)]
     for number, source in enumerate(job.sources):
         if isinstance(source, ArchiveSource):
-            crawl_archive(source, number, job, journal, environment, progress)
+            crawl_archive(source, number, job, journal, environment, withdrawn, progress)
     if networks:
         from crawlers.fetching import crawl_networks  # an archive needs no Scrapy
 
         known.learn_tables(job.known)
-        crawl_networks(networks, job, journal, known, environment, progress)
+        crawl_networks(networks, job, journal, known, environment, withdrawn, progress)
 
 
 def summary(job: CrawlJob, result: CrawlResult, seconds: float) -> dict[str, object]:

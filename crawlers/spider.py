@@ -17,7 +17,7 @@ from crawlers.admission import admit
 from crawlers.answers import json_or_none, page_request, parsed_json, server_opt_out, shown
 from crawlers.downloads import Received, failure_reason, one_line
 from crawlers.errand import Errand
-from crawlers.images import ImageRefusedError, keep_image
+from crawlers.images import ImageRefusedError
 from crawlers.journal import Download, PageFailure
 from crawlers.networks.base import MalformedAnswerError, Page, PageContent, RefusedAnswerError
 from crawlers.opt_outs import robots_tag_refusal, tdm_refusal
@@ -228,7 +228,9 @@ class TimelineSpider(scrapy.Spider):
             writer.count(what, outcome)
         writer.next_pages += content.next_pages
         for post in content.posts:
-            if writer.is_new(post.post_id):
+            if self._errand.withdrawn.covers(post):
+                writer.pass_over(self._errand.withdrawn.mark(post.post_id))
+            elif writer.is_new(post.post_id):
                 admit(self._errand, writer, post)
 
     def _opted_out(self, number: int, page: Page, outcome: str, detail: str, outcomes: Sequence[str]) -> None:
@@ -352,7 +354,7 @@ class TimelineSpider(scrapy.Spider):
         try:
             source = received.path if received.in_file else bytes(received.data)
             facts = await asyncio.get_running_loop().run_in_executor(
-                errand.decoders, keep_image, source, errand.limits, errand.store, received.sha256
+                errand.decoders, errand.keeper.keep, source, received.sha256
             )
         except ImageRefusedError as error:
             detail = one_line(str(error))

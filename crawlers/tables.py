@@ -137,9 +137,10 @@ UNIQUE_IMAGES = pa.schema(
 
 WITHDRAWALS = pa.schema(
     [
-        pa.field("tombstone_id", pa.string(), nullable=False),  # random
-        pa.field("kind", pa.string(), nullable=False),  # post, author, image (content), look (perceptual hash)
-        pa.field("keyed_hash", pa.string()),  # HMAC-SHA256 of post_id, author_hmac or image_id, hex; null for a look
+        pa.field("tombstone_id", pa.string(), nullable=False),  # random, with digits that only the same key gives
+        pa.field("kind", pa.string(), nullable=False),  # post, author, image (content), look (perceptual hash), name
+        # HMAC-SHA256 of post_id, author_hmac, image_id, or a name that label files may use, hex; null for a look
+        pa.field("keyed_hash", pa.string()),
         # a look: 256-bit hash of the picture, and of the picture without its border, each XOR a pad that is made from
         # the key and tombstone_id; distances stay, the hash cannot be read back
         pa.field("masked_phash256", pa.binary(32)),

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 import pyarrow as pa
-from scipy.stats import binomtest
 
 from labeling.annotations import Labels
 from labeling.first_answers import FirstAnswer, first_answers
@@ -133,6 +132,8 @@ def anchoring(acceptance: pa.Table) -> list[Anchoring]:
 
 def newcombe_interval(hits: int, of: int, other_hits: int, other_of: int) -> tuple[float, float]:
     """Return the 95% interval of ``hits / of - other_hits / other_of`` (Newcombe 1998, method 10)."""
+    from scipy.stats import binomtest  # late: takes half a second, and the graph is loaded without it
+
     share, other = hits / of, other_hits / other_of
     low, high = binomtest(hits, of).proportion_ci(CONFIDENCE, method="wilson")
     other_low, other_high = binomtest(other_hits, other_of).proportion_ci(CONFIDENCE, method="wilson")

@@ -5,13 +5,15 @@ times ``(U, b)`` draws, of which column r says how often resample r holds each i
 """
 
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from labeling.answer_pairs import AnswerPairs, Floats, Ints, masi_distances
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 _SETS = 1000  # rows of the matrix of distances at a time
 
@@ -110,11 +112,13 @@ class GroupedPairs:
         flat = _added(given.reshape(self._persons, self._values * draws), group, self.groups)
         return flat.reshape(self.groups, self._values, draws)
 
-    def _per_image(self, row: Ints, rows: int, amounts: Floats) -> sparse.csr_array:
+    def _per_image(self, row: Ints, rows: int, amounts: Floats) -> "csr_array":
         """What each image adds to each row: ``(rows, U)``."""
-        return sparse.coo_array((amounts, (row, self._pairs.image)), shape=(rows, self.total_images)).tocsr()
+        from scipy.sparse import coo_array  # late, as below: the graph is loaded without scipy
 
-    def _per_group(self, amounts: Floats) -> sparse.csr_array:
+        return coo_array((amounts, (row, self._pairs.image)), shape=(rows, self.total_images)).tocsr()
+
+    def _per_group(self, amounts: Floats) -> "csr_array":
         return self._per_image(self._pair_group, self.groups, amounts)
 
     @cached_property
@@ -123,11 +127,11 @@ class GroupedPairs:
         return masi_distances((a & b).sum(axis=1), a.sum(axis=1), b.sum(axis=1))
 
     @cached_property
-    def _distances(self) -> sparse.csr_array:
+    def _distances(self) -> "csr_array":
         return self._per_group(self._distance)
 
     @cached_property
-    def _weighted_distances(self) -> sparse.csr_array:
+    def _weighted_distances(self) -> "csr_array":
         return self._per_group(2 * self._weight * self._distance)
 
     @cached_property
@@ -175,5 +179,7 @@ def _clear(difference: Floats, minuend: Floats) -> Floats:
 
 def _added(rows: Floats, key: Ints, size: int) -> Floats:
     """Add up rows with the same key: ``(K, b)`` to ``(size, b)``."""
-    added: Floats = sparse.csr_array((np.ones(len(key)), (key, np.arange(len(key)))), shape=(size, len(key))) @ rows
+    from scipy.sparse import csr_array
+
+    added: Floats = csr_array((np.ones(len(key)), (key, np.arange(len(key)))), shape=(size, len(key))) @ rows
     return added

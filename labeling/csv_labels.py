@@ -10,7 +10,7 @@ from pathlib import Path
 
 from labeling.annotations import Annotation, Annotations, Problem, Refused, as_json, check_labels
 from labeling.errors import LabelingError
-from labeling.references import ImageIndex, UnresolvedImage
+from labeling.references import WITHDRAWN, ImageIndex, UnresolvedImage
 from labeling.taxonomy import SUB_SEPARATOR, Taxonomy
 
 logger = logging.getLogger(__name__)
@@ -98,6 +98,9 @@ def _line(annotation: Annotation) -> str:
 
 
 def _refuse(annotation_id: str, row: Row, problem: Problem) -> Refused:
+    if problem.reason == WITHDRAWN:  # nothing that names the image is kept
+        detail = f"line {annotation_id.removeprefix('csv:')}: {problem.detail}"
+        return Refused(annotation_id, None, None, CSV_ANNOTATOR, problem.reason, detail, None, "")
     image = row.get("image")
     detail = f"line {annotation_id.removeprefix('csv:')}: {problem.detail}"
     raw = as_json({"" if name is None else name: cell for name, cell in row.items()})

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from labeling.annotations import Annotation, Annotations, Problem, Refused, as_json, check_labels, natural, recency
-from labeling.references import ImageIndex, UnresolvedImage
+from labeling.references import WITHDRAWN, ImageIndex, UnresolvedImage
 from labeling.results import Json, Person, moment, person, read_result, seconds, text
 from labeling.taxonomy import Taxonomy
 
@@ -232,6 +232,8 @@ class AnnotationReader:
 
     def _refuse(self, answer: _Answer, problem: Problem) -> Refused:
         task_id = answer.task.task_id
+        if problem.reason == WITHDRAWN:  # nothing that names the image is kept
+            return Refused(answer.annotation_id, None, None, None, problem.reason, problem.detail, None, "")
         return Refused(
             answer.annotation_id,
             task_id,

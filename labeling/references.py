@@ -3,13 +3,14 @@
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pandas as pd
 
+WITHDRAWN = "withdrawn"  # the reason of an image that somebody withdrew: of its rows nothing is kept
 _IMAGE_ID = re.compile(r"[0-9a-f]{64}")
 _UPLOAD_PREFIX = re.compile(r"^[0-9a-f]{8}-")  # Label Studio puts it before the name of an uploaded file
 
@@ -38,9 +39,18 @@ class ImageIndex:
     upload. A name borne by images of two clusters means none of them.
     """
 
-    def __init__(self, canonical: dict[str, str], names: list[tuple[str, str]]):
-        """Index the ``canonical`` image of every image id, and ``(name, image id)`` pairs."""
+    def __init__(
+        self,
+        canonical: dict[str, str],
+        names: list[tuple[str, str]],
+        withdrawn: Callable[[str], bool] = lambda spelling: False,
+    ):
+        """Index the ``canonical`` image of every image id, and ``(name, image id)`` pairs.
+
+        ``withdrawn`` says of an image id or another name whether the image that bore it was withdrawn.
+        """
         self._canonical = canonical
+        self._withdrawn = withdrawn
         self._by_name: defaultdict[str, set[str]] = defaultdict(set)
         self._by_file_name: defaultdict[str, set[str]] = defaultdict(set)
         for name, image_id in names:
@@ -48,7 +58,7 @@ class ImageIndex:
             self._by_file_name[_file_name(_path(_normal(name)))].add(image_id)
 
     @classmethod
-    def from_tasks(cls, tasks: pd.DataFrame) -> Self:
+    def from_tasks(cls, tasks: pd.DataFrame, withdrawn: Callable[[str], bool] = lambda spelling: False) -> Self:
         """Build the index from rows of ``LABEL_TASKS``."""
         canonical: dict[str, str] = {}
         names: list[tuple[str, str]] = []
@@ -57,13 +67,15 @@ class ImageIndex:
         ):
             canonical.update(dict.fromkeys(members, image_id))
             names.extend(zip(task_names, bearers, strict=True))
-        return cls(canonical, names)
+        return cls(canonical, names, withdrawn)
 
     def resolve(self, name: str) -> ImageReference | UnresolvedImage:
         """Find the image that ``name`` means, or say why there is none."""
         for image_ids in self._candidates(_normal(name)):
             if image_ids:
                 return self._one_cluster(name, image_ids)
+        if any(self._withdrawn(spelling) for spelling in spellings(name)):
+            return UnresolvedImage(WITHDRAWN, "the image was withdrawn; take it out of the file")
         return UnresolvedImage("unknown_image", f"no image is called {name!r}; crawl it, or correct the name")
 
     def _candidates(self, name: str) -> Iterator[set[str]]:
@@ -88,6 +100,14 @@ class ImageIndex:
             )
         labeled = clusters[0] if clusters[0] in image_ids else min(image_ids)
         return ImageReference(clusters[0], labeled)
+
+
+def spellings(name: str) -> list[str]:
+    """Return what a name may be known by: as it is, the path in it, and the file name, without an upload's prefix."""
+    normal = _normal(name)
+    path = _path(normal)
+    file_name = _file_name(path)
+    return list(dict.fromkeys([normal, path, file_name, _UPLOAD_PREFIX.sub("", file_name)]))
 
 
 def _normal(name: str) -> str:

@@ -12,8 +12,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
-from scipy.special import expit
 
 from modeling.errors import ModelingError
 from modeling.scored_images import scored_images, splits_of
@@ -48,6 +46,9 @@ def fit_temperature(logits: ArrayLike, targets: ArrayLike) -> float:
     Takes ``(N, C)`` logits and booleans. Raises ModelingError when the shapes differ, nothing is there, or a logit is
     not finite.
     """
+    from scipy.optimize import brentq  # late, as below: the graph is loaded without scipy
+    from scipy.special import expit
+
     values, truth = _answers(logits, targets, "logit")
 
     def slope(inverse: float) -> float:
@@ -68,6 +69,8 @@ def calibrated(logits: ArrayLike, temperature: float) -> Floats:
 
     Raises ModelingError when the temperature is not a positive number.
     """
+    from scipy.special import expit
+
     if not (np.isfinite(temperature) and temperature > 0):
         raise ModelingError(f"temperature must be a positive number, not {temperature}: calibrate the model anew")
     return np.asarray(expit(np.asarray(logits, dtype=np.float64) / temperature))

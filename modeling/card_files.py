@@ -43,8 +43,13 @@ def read_card(folder: Path) -> dict[str, Any]:
     path = folder / CARD_NAME
     if not path.is_file():
         raise ModelingError(f"no model in {folder}: {CARD_NAME} is missing; train it first")
+    return parse_card(path.read_bytes(), path)
+
+
+def parse_card(content: bytes, path: Path | str) -> dict[str, Any]:
+    """Return the model card that a file holds; ``path`` is its name in messages. Raises as ``read_card`` does."""
     try:
-        card = json.loads(path.read_text(encoding="utf-8"))
+        card = json.loads(content.decode("utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ModelingError(f"{path} is no JSON: {error}; train the model again") from error
     if not isinstance(card, dict) or card.get("format") != FORMAT:
@@ -60,13 +65,13 @@ def read_card(folder: Path) -> dict[str, Any]:
     return card
 
 
-def _check_kind(path: Path, key: str, value: object, kinds: Sequence[type]) -> None:
+def _check_kind(path: Path | str, key: str, value: object, kinds: Sequence[type]) -> None:
     if type(value) not in kinds:
         wanted = " or ".join(_KINDS[kind] for kind in kinds)
         raise ModelingError(f"{path}: {key} must be {wanted}, not {json.dumps(value):.40}; train the model again")
 
 
-def _check_labels(path: Path, card: Mapping[str, Any]) -> None:
+def _check_labels(path: Path | str, card: Mapping[str, Any]) -> None:
     """What the card says by label is said of each label and of no other; what it calibrates with can be used."""
     labels, calibration = card["labels"], card["calibration"]
     for label in labels:
@@ -105,8 +110,12 @@ def update_card(folder: Path, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def write_card(folder: Path, card: Mapping[str, Any]) -> None:
     """Write ``card.json``, whole or not at all; the same card gives the same bytes."""
-    text = json.dumps(card, ensure_ascii=False, indent=2, sort_keys=True, allow_nan=False) + "\n"
-    write_whole(folder / CARD_NAME, text.encode())
+    write_whole(folder / CARD_NAME, card_bytes(card))
+
+
+def card_bytes(card: Mapping[str, Any]) -> bytes:
+    """Return a card as the content of ``card.json``."""
+    return (json.dumps(card, ensure_ascii=False, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
 
 
 def write_model_card(folder: Path) -> Path:

@@ -79,7 +79,7 @@ class Inference:
     read ahead, and batches go to it one after the other.
     """
 
-    networks: Sequence[PixelNetwork]
+    networks: Sequence[nn.Module]  # from pixels (N, H, W, 3) uint8 to (N, C) float32, as PixelNetwork
     labels: int  # C
     image_size: tuple[int, int]  # height, width
     resize: ResizePolicy

@@ -96,18 +96,27 @@ def data_set(
     membership: Membership = "all",
     splits: SplitSettings | None = None,
     name: str = "",
+    earlier: Mapping[str, str] | None = None,
 ) -> pa.Table:
     """The images of a label set with their labels and split: a DATA_SET table sorted by image_id.
 
     Takes LABELS, UNIQUE_IMAGES and SIMILAR_PAIRS rows. An image belongs when all of its labels are in the set
     (``membership="all"``) or its main label is (``"main"``; other sub labels are dropped). The split comes from all
-    unique images, labelled or not, so it is the same in every label set. ``name`` is the label set's name for messages.
+    unique images, labelled or not, so it is the same in every label set. ``name`` is the label set's name for messages,
+    ``earlier`` the split that images had in earlier data sets, by image_id and file_id: they keep it.
 
     Raises ModelingError when the set is empty or a split has no image.
     """
-    rows = data_set_candidates(labels, unique, pairs, label_set, membership, splits)
-    inside = rows[rows["reason"].isna()].sort_values("image_id", kind="stable")
-    _check_splits(inside["split"], Counter(rows["reason"].dropna()), name)
+    return chosen_images(data_set_candidates(labels, unique, pairs, label_set, membership, splits, earlier), name)
+
+
+def chosen_images(candidates: pd.DataFrame, name: str = "") -> pa.Table:
+    """Return those of ``data_set_candidates`` that are in the label set: a DATA_SET table sorted by image_id.
+
+    Raises ModelingError when the set is empty or a split has no image.
+    """
+    inside = candidates[candidates["reason"].isna()].sort_values("image_id", kind="stable")
+    _check_splits(inside["split"], Counter(candidates["reason"].dropna()), name)
     return _table(inside, DATA_SET)
 
 
@@ -118,6 +127,7 @@ def data_set_candidates(
     label_set: Sequence[str],
     membership: Membership = "all",
     splits: SplitSettings | None = None,
+    earlier: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """Every labelled image with the reason that keeps it out of the label set, null for those in it.
 
@@ -126,7 +136,7 @@ def data_set_candidates(
     the set), bridging (joins groups of different splits; see ``modeling.splits``).
     """
     images = as_frame(unique)
-    assigned = assign_splits(images, as_frame(pairs), splits or SplitSettings())
+    assigned = assign_splits(images, as_frame(pairs), splits or SplitSettings(), earlier)
     rows = as_frame(labels).drop(columns="window", errors="ignore").sort_values("image_id", kind="stable")
     rows = rows.merge(images[images["kept"]][["image_id", "window"]], on="image_id", how="left", validate="one_to_one")
     rows = rows.merge(assigned, on="image_id", how="left", validate="one_to_one")

@@ -146,6 +146,8 @@ def _data(card: Card) -> Iterator[tuple[str, object]]:
     yield "data set version", card["data_set_version"]
     for split in ("train", *_SPLITS):
         yield f"images, {split} split", f"{card['images'].get(split, 0):,}"
+    if withdrawn := card.get("withdrawn_training_images"):
+        yield "images that it learned from and that were withdrawn since", withdrawn
 
 
 def _network(card: Card) -> Iterator[tuple[str, object]]:

@@ -28,7 +28,7 @@ from modeling.model_files import load_model, seed_folders
 from modeling.predictor import Prediction, Predictor, all_logits
 from modeling.tables import SCORES
 
-__all__ = ["Prediction", "Predictor", "load_model", "score", "score_seeds"]
+__all__ = ["Prediction", "Predictor", "load_model", "score", "score_seeds", "score_unseen"]
 
 Progress = Callable[[int, int], None]
 SCORED_SPLITS = ("validation", "test")
@@ -60,10 +60,29 @@ def score_seeds(
     All networks are in memory together, so that each picture is decoded once. Raises ModelingError as ``load_model``
     and ``score`` do, and when the seeds' models do not belong together.
     """
+    return _scores(_seeds_of(folder, device), data_set, image_path, progress)
+
+
+def score_unseen(
+    folder: Path,
+    rows: pd.DataFrame,
+    image_path: Callable[[str], Path],
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> pa.Table:
+    """Score images of another DATA_SET than the model's own, with the model of every seed; as ``score_seeds``.
+
+    ``rows`` must be images that had no part in the model's training: nothing here can tell.
+    ``modeling.promotion.common_test_images`` finds them. Labels of the rows need not be those that the model knows.
+    """
+    return _scored(_seeds_of(folder, device), rows, image_path, progress)
+
+
+def _seeds_of(folder: Path, device: str) -> dict[int, Predictor]:
     predictors = {seed: load_model(path, device) for seed, path in seed_folders(folder).items()}
     if len({(tuple(predictor.labels), predictor.card["data_set_version"]) for predictor in predictors.values()}) > 1:
         raise ModelingError(f"{folder}: the seeds differ in labels or data_set_version: train all seeds again")
-    return _scores(predictors, data_set, image_path, progress)
+    return predictors
 
 
 def _scores(
@@ -72,11 +91,21 @@ def _scores(
     image_path: Callable[[str], Path],
     progress: Progress | None,
 ) -> pa.Table:
-    first, *others = predictors.values()
-    if first.card["data_set_version"] != data_set_version(data_set):
-        title = display_title(first.card["architecture"], first.card["backbone"]["name"])
+    card = next(iter(predictors.values())).card
+    if card["data_set_version"] != data_set_version(data_set):
+        title = display_title(card["architecture"], card["backbone"]["name"])
         raise ModelingError(f"the model {title} was trained on another data set: train it again")
-    rows = data_set[data_set["split"].isin(SCORED_SPLITS)].sort_values(["split", "image_id"], kind="stable")
+    return _scored(predictors, data_set[data_set["split"].isin(SCORED_SPLITS)], image_path, progress)
+
+
+def _scored(
+    predictors: Mapping[int, Predictor],
+    rows: pd.DataFrame,
+    image_path: Callable[[str], Path],
+    progress: Progress | None,
+) -> pa.Table:
+    first, *others = predictors.values()
+    rows = rows.sort_values(["split", "image_id"], kind="stable")
     paths = [image_path(file_id) for file_id in rows["file_id"]]
 
     def told(done: int) -> None:

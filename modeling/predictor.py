@@ -15,6 +15,7 @@ from PIL import Image
 
 from modeling.calibration import calibrated
 from modeling.devices import choose_device
+from modeling.embedding import EmbeddingNetwork
 from modeling.errors import ModelingError
 from modeling.inference import Inference, PixelNetwork, Source
 from modeling.networks.style_network import StyleNetwork
@@ -31,6 +32,15 @@ class Prediction:
     probabilities: dict[str, float] = field(default_factory=dict)  # of every label, the most probable first
     labels: tuple[str, ...] = ()  # those at or above their thresholds, the most probable first; may be none
     error: str | None = None  # why the picture could not be read; then there are no probabilities
+
+
+@dataclass(frozen=True)
+class Described:
+    """What a model makes of a batch of pictures; rows are the pictures that could be read, in their order."""
+
+    errors: list[str | None]  # for each picture, why it could not be read
+    probabilities: Floats  # (n, C), calibrated
+    embeddings: Floats  # (n, 32): random projections of the pooled features, see ``modeling.embedding``
 
 
 class Predictor:
@@ -100,6 +110,20 @@ class Predictor:
         """
         sources = picture_files(Path(images)) if isinstance(images, str | Path) else images
         return self._predictions(sources, batch_size)
+
+    def describe(self, images: Iterable[Source], batch_size: int | None = None) -> Generator[Described, None, None]:
+        """Yield probabilities and embeddings of any number of pictures, batch by batch, from one pass each.
+
+        Closing the generator ends the work. A picture that can't be read has an error, and no row.
+        """
+        labels, training = len(self.labels), self.card["training"]
+        network = EmbeddingNetwork(self.network.network, training["flip_average"]).to(self.device).eval()
+        outputs = labels + network.dimensions
+        inference = Inference([network], outputs, self.image_size, training["resize"], self.device, training["threads"])
+        with closing(inference.run(images, batch_size)) as batches:
+            for batch in batches:
+                logits, embeddings = np.split(batch.logits[0], [labels], axis=1)
+                yield Described(batch.errors, self._calibrated(logits), embeddings)
 
     def _predictions(self, sources: Iterable[Source], batch_size: int | None) -> Generator[Prediction, None, None]:
         with closing(self._inference.run(sources, batch_size)) as batches:

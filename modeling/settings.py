@@ -193,6 +193,17 @@ class TrendSettings(_Settings):
     )
 
 
+class DataCardSettings(_Settings):
+    """Who answers for the data sets, for their data cards."""
+
+    creator: str | None = Field(default=None, description="name of the organization that made the data sets")
+    url: str | None = Field(default=None, pattern=r"^https?://", description="page about the data sets")
+    license: str | None = Field(
+        default=None, description="licence of labels and tables (an address); pictures have the licences of their posts"
+    )
+    contact: str | None = Field(default=None, description="where people ask for the removal of a picture")
+
+
 class SuspicionSettings(_Settings):
     """The search for labels that are probably wrong."""
 

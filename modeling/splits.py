@@ -1,4 +1,4 @@
-"""Group-safe splits that do not change when later windows arrive.
+"""Group-safe splits that do not change, whatever arrives or leaves.
 
 A group holds what must never stand in two splits: the images of one author, and images that look alike (a pair that
 near-duplicate removal found, set-aside images of a cluster included). Windows are taken in order. An image of a new
@@ -6,9 +6,13 @@ window joins the groups it is linked to and takes over their split; a new group 
 it for ever, and when a new image links groups of different splits, that image is left out (``bridging``): nobody
 changes sides and nothing alike stands on both.
 
-A new group's split follows from a hash of its key, as long as that split has room: where it is full, which happens with
-few images or with large groups, the split that lacks most takes the group. So a window that changes after the fact
-(crawled anew, with more posts than before) may move some groups; a window that is added moves none.
+A new group's split follows from a hash of the image that founds it, as long as that split has room: where it is full,
+which happens with few images or with large groups, the split that lacks most takes the group.
+
+All of this is computed anew each time, so on its own a founder that leaves, or an old window that arrives late, would
+move groups. Therefore the splits that images had in earlier data sets are given, and come before all windows: an image
+that had a split has it again, or is left out, and its group follows. Where two images of different earlier splits turn
+out to be alike, or of one author, those in the way are left out.
 """
 
 import hashlib
@@ -53,6 +57,7 @@ class _Groups:
         key = self.group[image_id]
         while key in self.merged:
             key = self.merged[key]
+        self.group[image_id] = key  # the next look is short
         return key
 
     def merge(self, keys: Iterable[str]) -> str:
@@ -65,6 +70,18 @@ class _Groups:
         self.age[key] = len(self.age)
         self.split[key] = split
 
+    def names(self, known: Iterable[_Image]) -> dict[str, str]:
+        """What each group is called, by key: its first kept image, by window and image_id.
+
+        That does not depend on which of its images had a split before.
+        """
+        first: dict[str, tuple[str, str]] = {}
+        for image in known:
+            if image.kept and image.image_id in self.group:
+                key, place = self.key(image.image_id), (image.window, image.image_id)
+                first[key] = min(first.get(key, place), place)
+        return {key: image_id for key, (_, image_id) in first.items()}
+
     def add(self, images: Iterable[_Image], key: str) -> None:
         for image in images:
             self.group[image.image_id] = key
@@ -74,23 +91,29 @@ class _Groups:
                 self.sizes[self.split[key]] += 1
 
 
-def assign_splits(images: pd.DataFrame, pairs: pd.DataFrame, settings: SplitSettings) -> pd.DataFrame:
+def assign_splits(
+    images: pd.DataFrame, pairs: pd.DataFrame, settings: SplitSettings, earlier: Mapping[str, str] | None = None
+) -> pd.DataFrame:
     """Group and split of every canonical image.
 
     ``images`` are UNIQUE_IMAGES rows (image_id, window, canonical_id, best_image_id, author_hmac are used), ``pairs``
-    SIMILAR_PAIRS rows (image_a, image_b). Returns one row a canonical image, sorted by image_id: image_id, file_id (the
-    file to use: the cluster's best one, unless that one bridges), group_id, split, reason. ``split`` and ``group_id``
-    are null where ``reason`` says why the image is left out: bridging. The order of the rows makes no difference.
+    SIMILAR_PAIRS rows (image_a, image_b), ``earlier`` is the split that an image, or a file that stood for one, had
+    before, by image_id. Returns one row a canonical image, sorted by image_id: image_id, file_id (the file to use: the
+    cluster's best one, unless that one bridges), group_id, split, reason. ``split`` and ``group_id`` are null where
+    ``reason`` says why the image is left out: bridging. The order of the rows makes no difference.
     """
     groups = _Groups()
     known = _known_images(images)
     links = _links(pairs, known)
+    _place_earlier({name: split for name, split in (earlier or {}).items() if name in known}, known, links, groups)
     windows: dict[str, list[_Image]] = {}
     for image in known.values():
-        windows.setdefault(image.window, []).append(image)
+        if image.image_id not in groups.group and image.image_id not in groups.left_out:
+            windows.setdefault(image.window, []).append(image)
     for window in sorted(windows):
         _place_window(windows[window], links, groups, settings)
     best = dict(zip(images["image_id"], images["best_image_id"], strict=True))
+    names = groups.names(known.values())
     rows = []
     for image in known.values():
         if not image.kept:
@@ -98,8 +121,8 @@ def assign_splits(images: pd.DataFrame, pairs: pd.DataFrame, settings: SplitSett
         out = image.image_id in groups.left_out
         key = None if out else groups.key(image.image_id)
         file = image.image_id if best[image.image_id] in groups.left_out else best[image.image_id]
-        split = None if key is None else groups.split[key]
-        rows.append((image.image_id, file, key, split, "bridging" if out else None))
+        split, name = (None, None) if key is None else (groups.split[key], names[key])
+        rows.append((image.image_id, file, name, split, "bridging" if out else None))
     return pd.DataFrame(rows, columns=["image_id", "file_id", "group_id", "split", "reason"], dtype=object)
 
 
@@ -129,6 +152,41 @@ def _links(pairs: pd.DataFrame, known: Mapping[str, _Image]) -> dict[str, list[s
         links[a].add(b)
         links[b].add(a)
     return {image_id: sorted(others) for image_id, others in links.items()}
+
+
+def _place_earlier(
+    earlier: Mapping[str, str], known: Mapping[str, _Image], links: Mapping[str, list[str]], groups: _Groups
+) -> None:
+    """Give the images that had a split that one again, or leave them out."""
+    groups.left_out |= _in_the_way(earlier, known, links)
+    images = {name: known[name] for name in earlier if name not in groups.left_out}
+    for component in _components(images, links):
+        groups.found(component[0], earlier[component[0]])
+        groups.add((images[name] for name in component), component[0])
+
+
+def _in_the_way(earlier: Mapping[str, str], known: Mapping[str, _Image], links: Mapping[str, list[str]]) -> set[str]:
+    """Images to leave out so that no two of different earlier splits are alike or of one author.
+
+    Of an author the split with most images stays. Of two that are alike, the one that is like fewer images of other
+    splits stays. Equal ones: an image of the test split stays first, then one of validation.
+    """
+    authors: dict[str, Counter[str]] = {}
+    for name, split in earlier.items():
+        if (author := known[name].author) is not None:
+            authors.setdefault(author, Counter())[split] += 1
+    stays = {by: max(counts, key=lambda split: (counts[split], SPLITS.index(split))) for by, counts in authors.items()}
+    out = {name for name, split in earlier.items() if stays.get(known[name].author or "", split) != split}
+
+    def against(name: str) -> int:
+        split = earlier[name]
+        return sum(earlier.get(other, split) != split for other in links[name] if other not in out)
+
+    conflicts = {name: count for name in earlier if name not in out and (count := against(name))}
+    for name in sorted(conflicts, key=lambda name: (-conflicts[name], SPLITS.index(earlier[name]), name)):
+        if against(name):
+            out.add(name)
+    return out
 
 
 def _place_window(new: list[_Image], links: Mapping[str, list[str]], groups: _Groups, settings: SplitSettings) -> None:

@@ -27,6 +27,14 @@ DATA_SET = pa.schema(
     ]
 )
 
+KNOWN_SPLITS = pa.schema(
+    [
+        pa.field("image_id", pa.string(), nullable=False),  # in a data set, or of the file that stood for it
+        pa.field("split", pa.string(), nullable=False),  # that it keeps, in whatever data set
+        pa.field("made_with", pa.string(), nullable=False),  # shares and salt; others make another split on purpose
+    ]
+)
+
 SPLIT_BALANCE = pa.schema(
     [
         pa.field("label", pa.string()),  # null: all images

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from modeling.card_files import read_card
+from modeling.card_files import CARD_NAME, parse_card
+from modeling.errors import ModelingError
 from modeling.label_sets import data_set_version
 from pipeline.progress import Step
 from pipeline.settings import Settings
@@ -33,8 +35,22 @@ def best_architecture(settings: Settings, storage: Storage, label_set: str) -> s
     if not scores:
         raise TableError(f"no model of {label_set} was evaluated yet: run `stylegraph run` first")
     version = data_set_version(storage.read_table("data_set", (label_set,)))
-    fresh = [name for name in scores if read_card(storage.model_path(label_set, name))["data_set_version"] == version]
+    fresh = [name for name in scores if model_card(storage, label_set, name)["data_set_version"] == version]
     return max(fresh or scores, key=lambda name: scores[name])
+
+
+def model_card(storage: Storage, label_set: str, architecture: str) -> dict[str, Any]:
+    """Return the card of a model; of a remote one nothing else is fetched.
+
+    Raises:
+        TableError: no such model was trained yet.
+        ModelingError: the card can't be read.
+    """
+    where = f"{storage.model_location(label_set, architecture)}/{CARD_NAME}"
+    try:
+        return parse_card(storage.read_model_file(label_set, architecture, CARD_NAME), where)
+    except FileNotFoundError as error:
+        raise ModelingError(f"{where} is missing; train the model again") from error
 
 
 @dataclass(frozen=True)

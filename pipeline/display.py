@@ -57,6 +57,8 @@ class Display:
     def ended(self, outcome: Outcome) -> None:
         """Write a line about a step that ended."""
         self._bars.advance(self._whole)
+        if outcome.fresh:
+            return
         mark, style = ("!", "red") if outcome.failure else ("✓", "green")
         facts = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in outcome.rows.items())
         line = Text.assemble((mark, style), f" {outcome.step.title:<32}{outcome.seconds:6.1f} s  ")

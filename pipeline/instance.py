@@ -1,29 +1,111 @@
-"""The Dagster instance that belongs to a data location: one history of runs, shared by launcher and UI."""
+"""The Dagster instance that belongs to a data location: one history of runs, shared by launcher, services and UI."""
 
+import fcntl
+import importlib.util
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import dagster as dg
+import yaml
 
+from pipeline.settings import Settings, SettingsError
 from pipeline.storage import Storage, write_file
 
-CONFIGURATION = """\
-telemetry:
-  enabled: false
-nux:
-  enabled: false
-"""
+if TYPE_CHECKING:
+    import dagster as dg
+
+POSTGRES_VARIABLE = "STYLEGRAPH_DAGSTER_POSTGRES_URL"
+HEADER = "# Written by stylegraph from its settings file whenever that changes; what is changed here by hand is lost.\n"
+START_SECONDS = 90  # that a run's process may take to begin
+CANCEL_SECONDS = 60  # that it may take to end when it is told to
+LOOK_SECONDS = 5  # between two looks at the processes of runs
+DEQUEUE_SECONDS = 1  # between two looks at the queue
+KEEP_DAYS = 7  # that ticks which asked for nothing are kept
 
 
-def instance_folder(storage: Storage) -> Path:
-    """Return the folder of the instance, made with its configuration where it is new."""
+def instance_folder(settings: Settings) -> Path:
+    """Return the folder of the instance, with its dagster.yaml as the settings ask for.
+
+    Raises:
+        SettingsError: it is to be kept in PostgreSQL, and the address or the package for that is missing.
+    """
+    storage = Storage(settings.data.location)
     folder = storage.scratch.parent / "dagster" if storage.is_local else storage.scratch / "dagster"
     folder.mkdir(parents=True, exist_ok=True)
     configuration = folder / "dagster.yaml"
-    if not configuration.exists():
-        write_file(configuration, CONFIGURATION.encode())
+    content = configuration_for(settings).encode()
+    if not configuration.exists() or configuration.read_bytes() != content:
+        write_file(configuration, content)
+    _make_storage(folder, settings.dagster.storage)
     return folder
 
 
-def open_instance(storage: Storage) -> dg.DagsterInstance:
-    """Open the instance of a data location."""
-    return dg.DagsterInstance.from_config(str(instance_folder(storage)))
+def open_instance(settings: Settings) -> "dg.DagsterInstance":
+    """Open the instance of a data location. Raises SettingsError as ``instance_folder`` does."""
+    import dagster as dg  # not at the top: the services start before this process has loaded it
+
+    return dg.DagsterInstance.from_config(str(instance_folder(settings)))
+
+
+def _make_storage(folder: Path, kind: str) -> None:
+    """Let one process alone make the tables of the history: two at once leave them so that nobody can open them."""
+    note = folder / "storage_made"
+    if note.exists() and note.read_text() == kind:
+        return
+    import dagster as dg
+
+    with (folder / "storage.lock").open("a+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        dg.DagsterInstance.from_config(str(folder)).dispose()
+        write_file(note, kind.encode())
+
+
+def configuration_for(settings: Settings) -> str:
+    """Return dagster.yaml for the settings. No secret stands in it."""
+    automation = settings.automation
+    training = {"key": "stylegraph/training", "value": "true", "limit": 1}
+    content: dict[str, Any] = {
+        "telemetry": {"enabled": False},
+        "nux": {"enabled": False},
+        "run_launcher": {"module": "pipeline.run_launcher", "class": "DetachedRunLauncher"},
+        "run_coordinator": {
+            "module": "dagster._core.run_coordinator",
+            "class": "QueuedRunCoordinator",
+            "config": {"dequeue_interval_seconds": DEQUEUE_SECONDS},
+        },
+        "concurrency": {
+            "runs": {"max_concurrent_runs": automation.runs_at_once, "tag_concurrency_limits": [training]},
+        },
+        "run_monitoring": {
+            "enabled": True,
+            "start_timeout_seconds": START_SECONDS,
+            "cancel_timeout_seconds": CANCEL_SECONDS,
+            "poll_interval_seconds": LOOK_SECONDS,
+        },
+        # A run whose process died is begun again where it stopped. What an asset itself says is wrong stays wrong; what
+        # may pass by itself (a server that does not answer) is tried again inside the run.
+        "run_retries": {
+            "enabled": automation.retries > 0,
+            "max_retries": automation.retries,
+            "retry_on_asset_or_op_failure": False,
+        },
+        "freshness": {"enabled": True},
+        "retention": {name: {"purge_after_days": {"skipped": KEEP_DAYS}} for name in _TICKING},
+    }
+    if settings.dagster.storage == "postgres":
+        _require_postgres()
+        content["storage"] = {"postgres": {"postgres_url": {"env": POSTGRES_VARIABLE}}}
+    return HEADER + str(yaml.safe_dump(content, sort_keys=False))
+
+
+_TICKING = ("schedule", "sensor", "auto_materialize")
+
+
+def _require_postgres() -> None:
+    if not os.environ.get(POSTGRES_VARIABLE):
+        raise SettingsError(
+            f'dagster.storage = "postgres" needs the address of a database in the environment: '
+            f"{POSTGRES_VARIABLE}=postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+        )
+    if importlib.util.find_spec("dagster_postgres") is None:
+        raise SettingsError('dagster.storage = "postgres" needs a package: pip install "stylegraph[postgres]"')

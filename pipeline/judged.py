@@ -19,7 +19,11 @@ def judged_scores(settings: Settings, storage: Storage, partition: Sequence[str]
     Raises:
         TableError: no image of a split is left.
     """
-    scores = storage.read_table("scores", partition)
+    return only_judged(settings, storage, storage.read_table("scores", partition), partition[0])
+
+
+def only_judged(settings: Settings, storage: Storage, scores: pa.Table, label_set: str) -> pa.Table:
+    """Return those of a SCORES table's rows that models are judged by; raises as ``judged_scores`` does."""
     if not settings.evaluation.only_blind:
         return scores
     share = server_of(settings).blind_share
@@ -29,7 +33,7 @@ def judged_scores(settings: Settings, storage: Storage, partition: Sequence[str]
     for split in ("validation", "test"):
         if split not in left.column("split").to_pylist():
             raise TableError(
-                f"evaluation.only_blind: no {split} image of {partition[0]} is blind, at labels.blind_share {share:g}; "
+                f"evaluation.only_blind: no {split} image of {label_set} is blind, at labels.blind_share {share:g}; "
                 "label more images, or set evaluation.only_blind to false"
             )
     return left

@@ -35,6 +35,16 @@ def crawl_lock(storage: Storage) -> Path:
     return storage.cache_folder("crawl") / "running.lock"
 
 
+def near_duplicates_lock(storage: Storage) -> Path:
+    """Return the lock of the clustering of all windows, and of the index of pairs that it extends."""
+    return storage.cache_folder("near_duplicates") / "running.lock"
+
+
+def training_request_lock(storage: Storage, label_set: str) -> Path:
+    """Return the lock of the question whether a label set's models are to be trained anew."""
+    return storage.cache_folder("training_requests") / f"{label_set}.lock"
+
+
 def label_studio_lock(storage: Storage) -> Path:
     """Return the lock of what is written to a Label Studio project and to the tables about it."""
     return storage.cache_folder("label_studio") / "running.lock"

@@ -1,6 +1,7 @@
 """What people see of a table in the Dagster UI: row counts, previews, column schemas, plots and pictures."""
 
 import contextlib
+import hashlib
 import html
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,8 +13,10 @@ import pyarrow as pa
 
 from crawlers.errors import CrawlError
 from labeling.errors import LabelingError
+from labeling.studio.errors import StudioUnavailable
 from modeling.errors import ModelingError
 from modeling.figures import png_data_uri
+from pipeline.table_hash import TableHash
 from pipeline.tables import TABLES, TableError
 
 PREVIEW_ROWS = 8
@@ -23,11 +26,14 @@ PEOPLE = ("annotator", "reviewer", "annotator_a", "annotator_b")  # columns with
 
 @contextlib.contextmanager
 def for_people() -> Iterator[None]:
-    """Turn the errors that libraries raise for people into a failure without retries that says the same."""
+    """Turn the errors that libraries raise for people into a failure that says the same.
+
+    A step with a retry policy is tried again only where the fault may pass by itself.
+    """
     try:
         yield
     except (CrawlError, LabelingError, ModelingError, TableError) as error:
-        raise dg.Failure(description=str(error), allow_retries=False) from error
+        raise dg.Failure(description=str(error), allow_retries=isinstance(error, StudioUnavailable)) from error
 
 
 def table_asset(name: str, *, group: str) -> dict[str, Any]:
@@ -53,6 +59,21 @@ def column_schema(name: str) -> dg.TableSchema:
             for field in TABLES[name].schema
         ]
     )
+
+
+def data_version(table: pa.Table) -> dg.DataVersion:
+    """Return the version of a table's content: it stays as long as the rows do, whenever they were written.
+
+    Columns that only say when or how fast a row was written (``pipeline.table_hash.MOMENTS``) do not count.
+    """
+    content = TableHash(table.schema)
+    content.update(table)
+    return dg.DataVersion(content.hexdigest())
+
+
+def content_version(content: bytes) -> dg.DataVersion:
+    """Return the version of a file: the hash of what it holds."""
+    return dg.DataVersion(hashlib.sha256(content).hexdigest()[:32])
 
 
 def table_metadata(table: pa.Table, **extra: Any) -> dict[str, Any]:

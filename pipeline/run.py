@@ -2,15 +2,22 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import dagster as dg
 
 from modeling.architectures import display_title
 from pipeline import jobs
+from pipeline.freshness import Freshness
 from pipeline.partitions import model_key, window_keys
+from pipeline.reasons import FOLLOWED_TAG, REASON_TAG
+from pipeline.run_launcher import own_tags
 from pipeline.settings import Settings
+from pipeline.storage import Storage
+from pipeline.withdrawal import tombstones
 
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+ASKED_BY_HAND = {FOLLOWED_TAG: "stylegraph run", REASON_TAG: "asked for by `stylegraph run`"}
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -18,13 +25,17 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 class Step:
     """One run of one job.
 
-    ``needs`` are the keys of steps of which at least one must have gone well, ``needs_all`` of which all must.
+    ``over`` are partitions that one run makes together, in their order; only from the first to the last stale one.
+    ``needs`` are the keys of steps of which at least one must have gone well, ``needs_all`` of which all must. A step
+    that is ``always`` run is so however fresh it is.
     """
 
     key: str
     job: str
     title: str
     partition: str | dg.MultiPartitionKey | None = None
+    over: tuple[str, ...] = ()
+    always: bool = False
     needs: tuple[str, ...] = ()
     needs_all: tuple[str, ...] = ()
 
@@ -39,13 +50,24 @@ class Outcome:
     warnings: tuple[str, ...] = ()  # of asset checks that failed
     failure: str | None = None  # one line
     run_id: str | None = None
-    skipped: bool = False
+    skipped: bool = False  # since what it needs failed
+    fresh: bool = False  # not run, since all that it makes is up to date
+
+
+def withdrawal_steps(settings: Settings) -> list[Step]:
+    """Return the step that removes what was withdrawn, where some of that is not carried out yet."""
+    if not tombstones.pending(Storage(settings.data.location)):
+        return []
+    return [Step("withdrawals", jobs.WITHDRAWAL, "Withdrawals", always=True)]
 
 
 def collection_steps(settings: Settings) -> list[Step]:
     """Return the steps from the networks to the label tasks."""
     crawl = [Step(f"crawl {key}", jobs.CRAWL, f"Crawl {key}", key) for key in window_keys(settings.windows)]
-    return [*crawl, Step("collection", jobs.COLLECTION, "Near-duplicates", needs=tuple(step.key for step in crawl))]
+    steps = [*crawl, Step("collection", jobs.COLLECTION, "Near-duplicates", needs=tuple(step.key for step in crawl))]
+    if settings.label_studio is not None:
+        steps.append(Step("queue", jobs.QUEUE, "Tasks for experts", needs=("collection",)))
+    return steps
 
 
 def label_steps() -> list[Step]:
@@ -72,13 +94,14 @@ def model_steps(settings: Settings) -> list[Step]:
         compare = Step(
             f"compare {name}", jobs.COMPARISON, f"Comparison, {name}", name, needs=tuple(m.key for m in models)
         )
-        steps += [*models, compare]
+        champion = Step(f"champion {name}", jobs.CHAMPION, f"Champion, {name}", name, needs_all=(compare.key,))
+        steps += [*models, compare, champion]
         if settings.ablation.run:
             steps.append(Step(f"ablation {name}", jobs.ABLATION, f"Ablation, {name}", name, needs_all=(f"set {name}",)))
         suspicion.append(
             Step(f"suspicion {name}", jobs.SUSPICION, f"Suspicious labels, {name}", name, needs_all=(f"set {name}",))
         )
-    steps += suspicion
+    steps += [*suspicion, *_style_steps(settings)]
     if settings.label_studio is not None:
         compared = tuple(step.key for step in steps if step.job == jobs.COMPARISON)
         if settings.label_studio.pre_annotations or settings.label_studio.next_images != "newest":
@@ -88,13 +111,27 @@ def model_steps(settings: Settings) -> list[Step]:
     return [*steps, Step("report", jobs.REPORT, "Report", needs_all=("labels",))]
 
 
+def _style_steps(settings: Settings) -> list[Step]:
+    """Return the steps from the champions to trends and drift."""
+    champions = tuple(f"champion {name}" for name in settings.label_sets)
+    windows = tuple(window_keys(settings.windows))
+    return [
+        Step("styles", jobs.STYLES, "Styles of all windows", over=windows, needs=champions),
+        Step("trends", jobs.TRENDS, "Trends and drift", needs_all=("styles",)),
+    ]
+
+
 def run_steps(
     steps: Sequence[Step],
     definitions: dg.Definitions,
     instance: dg.DagsterInstance,
     started: Callable[[Step], None] = lambda step: None,
+    freshness: Freshness | None = None,
 ) -> Iterator[Outcome]:
-    """Run the steps in order and yield how each ended; a step whose needs failed is skipped, the others go on."""
+    """Run the steps in order and yield how each ended; a step whose needs failed is skipped, the others go on.
+
+    With ``freshness``, a step is not run if all that it makes is up to date when its turn comes.
+    """
     failed: set[str] = set()
     known = {step.key: step for step in steps}
     for step in steps:
@@ -105,11 +142,25 @@ def run_steps(
             failed.add(step.key)
             yield not_run(step, known[missing[0]])
             continue
+        stale = step if freshness is None or step.always else _stale_part(step, freshness)
+        if stale is None:
+            yield Outcome(step, 0.0, fresh=True)
+            continue
         started(step)
-        outcome = _run(step, definitions, instance)
+        outcome = _run(stale, definitions, instance)
+        if freshness is not None:
+            freshness.forget(step.job)
         if outcome.failure:
             failed.add(step.key)
         yield outcome
+
+
+def _stale_part(step: Step, freshness: Freshness) -> Step | None:
+    """Return what of a step has to be run; None where nothing has."""
+    if not step.over:
+        return None if freshness.why_stale(step.job, step.partition) is None else step
+    stale = [number for number, key in enumerate(step.over) if freshness.why_stale(step.job, key) is not None]
+    return replace(step, over=step.over[stale[0] : stale[-1] + 1]) if stale else None
 
 
 def not_run(step: Step, because_of: Step) -> Outcome:
@@ -119,15 +170,21 @@ def not_run(step: Step, because_of: Step) -> Outcome:
 
 def _run(step: Step, definitions: dg.Definitions, instance: dg.DagsterInstance) -> Outcome:
     begin = time.monotonic()
+    window_range = {RANGE_START: step.over[0], RANGE_END: step.over[-1]} if step.over else {}
     result = definitions.resolve_job_def(step.job).execute_in_process(
-        instance=instance, partition_key=step.partition, raise_on_error=False, run_config=QUIET
+        instance=instance,
+        partition_key=step.partition,
+        tags={**own_tags(), **ASKED_BY_HAND, **window_range},
+        raise_on_error=False,
+        run_config=QUIET,
     )
     rows = {}
     for event in result.get_asset_materialization_events():
         materialization = event.step_materialization_data.materialization
         count = materialization.metadata.get("dagster/row_count")
         if count is not None and materialization.asset_key is not None:
-            rows[materialization.asset_key.to_user_string()] = int(str(count.value))
+            name = materialization.asset_key.to_user_string()
+            rows[name] = rows.get(name, 0) + int(str(count.value))
     failure = None if result.success else _failure(result)
     warnings = tuple(
         f"{check.asset_key.to_user_string()}: {check.description}"

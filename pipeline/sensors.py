@@ -1,7 +1,7 @@
 """Sensors: what is looked at now and then, and what it sets going. All are off until somebody switches them on."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -11,9 +11,13 @@ from labeling.studio.settings import LabelStudioServer
 from pipeline import jobs
 from pipeline.exported import Exported
 from pipeline.locks import is_held, label_studio_lock
+from pipeline.other_sensors import label_file_sensor, withdrawal_sensor
+from pipeline.reasons import REASON_TAG
+from pipeline.resources import Clock
 from pipeline.settings import Settings
 from pipeline.storage import Storage
 from pipeline.studio import open_connection, require_project
+from pipeline.windows_due import UNDER_WAY
 
 if TYPE_CHECKING:
     from labeling.studio.connection import Connection
@@ -24,11 +28,13 @@ OFTEN_ENOUGH = timedelta(hours=1)  # between two runs that only look for deleted
 
 
 def sensors(settings: Settings) -> Sequence[dg.SensorDefinition]:
-    """Return the sensors; without a live Label Studio there is none."""
+    """Return the sensors that look for new labels and for withdrawals."""
     server = settings.label_studio
-    if server is None:
-        return []
+    labels = label_file_sensor(settings) if server is None else _label_studio_work(server)
+    return [labels, withdrawal_sensor()]
 
+
+def _label_studio_work(server: LabelStudioServer) -> dg.SensorDefinition:
     @dg.sensor(
         name=NEW_WORK,
         job_name=jobs.LABELS,
@@ -40,9 +46,10 @@ def sensors(settings: Settings) -> Sequence[dg.SensorDefinition]:
         context: dg.SensorEvaluationContext,
         settings: dg.ResourceParam[Settings],
         storage: dg.ResourceParam[Storage],
+        clock: dg.ResourceParam[Clock],
     ) -> dg.RunRequest | dg.SkipReason:
         """Look for work that was not exported yet; the export itself keeps count of what it has."""
-        exported, now = Exported.read(storage), datetime.now(UTC)
+        exported, now = Exported.read(storage), clock()
         if exported is None:
             return dg.SkipReason("nothing stands in Label Studio yet: materialize queued_tasks")
         if is_held(label_studio_lock(storage)) or _is_running(context.instance, now):
@@ -54,18 +61,12 @@ def sensors(settings: Settings) -> Sequence[dg.SensorDefinition]:
         except LabelingError as error:  # passing: the next look may find the server again
             return dg.SkipReason(str(error))
 
-    return [label_studio_work]
+    return label_studio_work
 
 
 def _is_running(instance: dg.DagsterInstance, now: datetime) -> bool:
     """Say whether a run of the job is under way, also one that a person or the launcher has started."""
-    under_way = [
-        dg.DagsterRunStatus.QUEUED,
-        dg.DagsterRunStatus.NOT_STARTED,
-        dg.DagsterRunStatus.STARTING,
-        dg.DagsterRunStatus.STARTED,
-    ]
-    runs = dg.RunsFilter(job_name=jobs.LABELS, statuses=under_way, created_after=now - AT_WORK)
+    runs = dg.RunsFilter(job_name=jobs.LABELS, statuses=UNDER_WAY, created_after=now - AT_WORK)
     return instance.get_runs_count(runs) > 0
 
 
@@ -87,4 +88,5 @@ def _request(
     known = (exported.cursor, exported.reconciled_at, exported.settles_at, exported.stage)
     state = f"{exported.project.project_id}:{':'.join(map(str, known))}"
     key = f"{state}:{newest}:{now:%Y-%m-%dT%H}"
-    return dg.RunRequest(run_key=key, tags={"stylegraph/changed_tasks": str(work.changed)})
+    reason = f"{work.changed} tasks changed in Label Studio" if work.changed else "deleted tasks are looked for"
+    return dg.RunRequest(run_key=key, tags={"stylegraph/changed_tasks": str(work.changed), REASON_TAG: reason})

@@ -27,6 +27,7 @@ from labeling.styles import FASHION_STYLES
 from modeling.architectures import ARCHITECTURES
 from modeling.settings import (
     AblationSettings,
+    DataCardSettings,
     DriftSettings,
     EvaluationSettings,
     GraphSettings,
@@ -86,9 +87,7 @@ class WindowSettings(Section):
     """The crawl windows, in UTC."""
 
     start: date = Field(default=date(2019, 7, 1), description="first day of the first window")
-    end: date | None = Field(
-        default=date(2019, 9, 1), description="first day that is not crawled; without it, go on for ever"
-    )
+    end: date | None = Field(default=None, description="first day that is not crawled; without it, go on for ever")
     every: Literal["day", "week", "month"] = Field(default="week", description="length of a window")
 
     @model_validator(mode="after")
@@ -230,6 +229,7 @@ class Settings(BaseSettings):
     promotion: PromotionSettings = PromotionSettings()
     drift: DriftSettings = DriftSettings()
     trends: TrendSettings = TrendSettings()
+    data_card: DataCardSettings = DataCardSettings()
     automation: AutomationSettings = AutomationSettings()
     alerts: AlertSettings = AlertSettings()
     dagster: DagsterSettings = DagsterSettings()

@@ -38,11 +38,35 @@ class Storage:
     def __init__(self, location: str, scratch: Path | None = None) -> None:
         """``location`` is a folder or an fsspec URL; ``scratch`` holds copies of remote images and temporary files."""
         self.location = location
-        self.filesystem, self._root = fsspec.url_to_fs(location)
+        try:
+            self.filesystem, self._root = fsspec.url_to_fs(location)
+        except ImportError as error:  # fsspec knows the kind of address, and needs another package for it
+            raise TableError(f"data.location {location} needs a package: {_package_for(location)}") from error
+        except ValueError as error:
+            raise TableError(f"data.location {location}: {error}; give a folder, or an address as s3://…") from error
         self.is_local = isinstance(self.filesystem, LocalFileSystem)
         if scratch is None:
-            scratch = Path(self._root) / "scratch" if self.is_local else Path.home() / ".cache" / "stylegraph"
+            own = hashlib.sha256(location.rstrip("/").encode()).hexdigest()[:16]  # of this location, and no other
+            scratch = Path(self._root) / "scratch" if self.is_local else own_caches() / own
         self.scratch = scratch
+
+    def require_access(self) -> None:
+        """Look whether a remote location can be written.
+
+        Raises:
+            TableError: it can't: no such bucket, no permission, no answer; in one line.
+        """
+        if self.is_local:
+            return
+        try:
+            self.write_bytes("scratch/access", b"")
+            self.filesystem.rm_file(self._path("scratch/access"))
+        except Exception as error:  # each kind of location has errors of its own
+            problem = " ".join(str(error).split())
+            raise TableError(
+                f"data.location {self.location} cannot be written ({problem}): set data.location, and address and "
+                "credentials of its server in the environment"
+            ) from error
 
     # tables
 
@@ -86,6 +110,16 @@ class Storage:
     def has_table(self, name: str, partition: Sequence[str] = ()) -> bool:
         """Say whether the table, or this partition of it, was ever written."""
         return bool(self.filesystem.exists(self._path(self.table_key(name, partition))))
+
+    def partitions_of(self, name: str) -> set[tuple[str, ...]]:
+        """Return the partitions of a table that were written, in one look; of one without partitions, ``()``."""
+        start = self._path(f"tables/{name}")
+        found = {()} if self.has_table(name) else set()
+        for path in self.filesystem.find(start) if self.filesystem.exists(start) else []:
+            inside = str(path)[str(path).index(f"tables/{name}/") + len(f"tables/{name}/") :]
+            if inside.endswith(".parquet") and not inside.rpartition("/")[2].startswith("."):
+                found.add(tuple(inside.removesuffix(".parquet").split("/")))
+        return found
 
     def written_at(self, name: str, partition: Sequence[str] = ()) -> datetime:
         """Return when a table was written last, by the clock of where it lives."""
@@ -166,6 +200,22 @@ class Storage:
     def exists(self, key: str) -> bool:
         """Say whether a file or folder is there."""
         return bool(self.filesystem.exists(self._path(key)))
+
+    def names(self, key: str) -> list[str]:
+        """Return the names of files and folders in a folder, sorted; of none where there is no such folder."""
+        path = self._path(key)
+        self.filesystem.invalidate_cache(path)  # what another process put there is wanted, too
+        try:
+            entries = self.filesystem.ls(path, detail=False)
+        except FileNotFoundError:
+            return []
+        return sorted({PurePosixPath(str(entry)).name for entry in entries} - {PurePosixPath(path).name})
+
+    def files(self, key: str) -> list[str]:
+        """Return the keys of all files in a folder and the folders below it, sorted."""
+        path = self._path(key)
+        self.filesystem.invalidate_cache(path)
+        return sorted(f"{key}/{PurePosixPath(file).relative_to(path)}" for file in self.filesystem.find(path))
 
     def path(self, key: str) -> str:
         """Return the full path or URL of a key, for people to open."""
@@ -286,6 +336,21 @@ class Storage:
         """
         return self.path(self._model_key(label_set, architecture))
 
+    def read_model_file(self, label_set: str, architecture: str, name: str) -> bytes:
+        """Return one file of a model; of a remote one nothing else is fetched.
+
+        Raises:
+            TableError: no such model was trained yet.
+            FileNotFoundError: the model has no such file.
+        """
+        return self.read_bytes(f"{self._model_key(label_set, architecture)}/{name}")
+
+    def has_model_file(self, label_set: str, architecture: str, name: str) -> bool:
+        """Say whether a model was trained and has this file; nothing is fetched."""
+        prefix = f"models/{label_set}/{architecture}"
+        version = self._current_version(prefix)
+        return version is not None and self.exists(f"{prefix}/{version}/{name}")
+
     def write_model_files(self, label_set: str, architecture: str, names: Sequence[str]) -> None:
         """Store files of a model again that were changed in the folder which ``model_path`` gives."""
         if self.is_local:
@@ -342,6 +407,18 @@ class Storage:
 
     def _path(self, key: str) -> str:
         return f"{self._root.rstrip('/')}/{key}"
+
+
+def own_caches() -> Path:
+    """Return the folder of this user for what can be fetched or computed again."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stylegraph"
+
+
+def _package_for(location: str) -> str:
+    protocol = location.partition("://")[0]
+    if protocol in ("s3", "s3a"):
+        return "pip install 'stylegraph[s3]'"
+    return f"the one that fsspec opens {protocol}:// with"
 
 
 def write_file(path: Path, content: bytes) -> None:

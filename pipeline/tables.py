@@ -52,6 +52,7 @@ TABLES = {
         Table("annotators", label.ANNOTATORS, "an annotator, in all or in one week"),
         Table("label_frequencies", model.LABEL_FREQUENCIES, "a label with its frequencies (Table 2)"),
         Table("data_set", model.DATA_SET, "an image of the label set with its labels and its split"),
+        Table("known_splits", model.KNOWN_SPLITS, "an image that was in a data set, with the split that it keeps"),
         Table("split_balance", model.SPLIT_BALANCE, "the share of a label's images in one split"),
         Table("word_vectors", model.WORD_VECTORS, "a label's word vector"),
         Table("tau_sweep", model.TAU_SWEEP, "a threshold of the label graph, and what its graph is worth"),

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import scipy.fft
 from PIL import Image
 
 from crawlers.dedup.decoding import Box, SmallPicture, UnreadableImageError, read_small
@@ -179,8 +178,10 @@ def _hash_stack(files: Sequence[_File]) -> list[ImageHashes]:
 
 def _low_frequencies(pictures: Pixels, hash_size: int) -> npt.NDArray[np.float64]:
     """Return the lowest coefficients ``(K, hash_size ** 2)``: columns first, as imagehash does, for equal rounding."""
-    columns = scipy.fft.dct(pictures.astype(np.float64), axis=1)[:, :hash_size]
-    low: npt.NDArray[np.float64] = scipy.fft.dct(columns, axis=2)[..., :hash_size].reshape(len(pictures), -1)
+    from scipy.fft import dct  # late: settings are loaded without it
+
+    columns = dct(pictures.astype(np.float64), axis=1)[:, :hash_size]
+    low: npt.NDArray[np.float64] = dct(columns, axis=2)[..., :hash_size].reshape(len(pictures), -1)
     return low
 
 

@@ -8,14 +8,16 @@ from pathlib import Path
 from crawlers.errors import CrawlError
 from crawlers.filters import NOT_IN_TABLE, drop_reason
 from crawlers.identity import author_hmac, key_from_env, names_handle
-from crawlers.images import ImageRefusedError, keep_image
+from crawlers.images import ImageRefusedError
 from crawlers.jobs import CrawlJob, CrawlLimits, Progress
 from crawlers.journal import Journal
+from crawlers.keeping import PictureKeeper
 from crawlers.networks.archive_rows import ArchiveRow, read_rows
 from crawlers.page_writer import PageWriter
 from crawlers.posts import ImageResult, MediaItem, Post
 from crawlers.sources import ArchiveSource, fold_hashtags
 from crawlers.storage import ImageStore, incoming_folder
+from crawlers.withdrawals import Withdrawn
 
 _DECODERS = 2  # threads
 
@@ -26,6 +28,7 @@ def crawl_archive(
     job: CrawlJob,
     journal: Journal,
     environment: Mapping[str, str],
+    withdrawn: Withdrawn,
     progress: Progress | None = None,
 ) -> None:
     """Read an archive's posts of one window into the journal; validate and keep their pictures.
@@ -39,6 +42,7 @@ def crawl_archive(
         job: window, limits, and where the pictures go.
         journal: where posts and pictures are noted.
         environment: where the key for authors' handles comes from, if the posts file has any.
+        withdrawn: what must not be kept.
         progress: called with what counts posts and pictures.
 
     Raises:
@@ -51,8 +55,10 @@ def crawl_archive(
     with journal.archive(number) as writer:
         wanted: list[tuple[str, ArchiveRow]] = []
         for post_id, group in _by_post(source, rows).items():
-            wanted += _admit(source, post_id, group, job, writer, key, journal.began)
-        _fetch_all(source.folder, wanted, job, writer, lambda: progress(journal.progress) if progress else None)
+            wanted += _admit(source, post_id, group, job, writer, key, journal.began, withdrawn)
+        _fetch_all(
+            source.folder, wanted, job, writer, withdrawn, lambda: progress(journal.progress) if progress else None
+        )
 
 
 def _admit(
@@ -63,6 +69,7 @@ def _admit(
     writer: PageWriter,
     key: bytes | None,
     crawled_at: datetime,
+    withdrawn: Withdrawn,
 ) -> list[tuple[str, ArchiveRow]]:
     """Take in a post; return the keys of its pictures with their rows."""
     writer.count("seen", "post")
@@ -72,6 +79,9 @@ def _admit(
         return []
     pictures = [row for row in rows if row.image is not None]
     post = _post(source, post_id, rows, pictures, created_at, key)
+    if withdrawn.covers(post):
+        writer.pass_over(withdrawn.mark(post_id))
+        return []
     problem = next((row.problem for row in rows if row.problem is not None), None)
     reason = problem or drop_reason(post, job.window, None, include_sensitive=True)
     if reason in NOT_IN_TABLE:
@@ -129,31 +139,32 @@ def _fetch_all(
     wanted: list[tuple[str, ArchiveRow]],
     job: CrawlJob,
     writer: PageWriter,
+    withdrawn: Withdrawn,
     report: Callable[[], None],
 ) -> None:
     with incoming_folder(job.images, job.window.key) as incoming, ThreadPoolExecutor(_DECODERS) as decoders:
-        store = ImageStore(job.images, incoming)
+        keeper = PictureKeeper(job.limits, ImageStore(job.images, incoming), withdrawn, incoming)
 
         def fetch(item: tuple[str, ArchiveRow]) -> ImageResult:
-            return fetch_file(folder, item[1], job.limits, store)
+            return fetch_file(folder, item[1], job.limits, keeper)
 
         for (address, _), result in zip(wanted, decoders.map(fetch, wanted), strict=True):
             writer.settle(address, result)
             report()
 
 
-def fetch_file(folder: Path, row: ArchiveRow, limits: CrawlLimits, store: ImageStore) -> ImageResult:
+def fetch_file(folder: Path, row: ArchiveRow, limits: CrawlLimits, keeper: PictureKeeper) -> ImageResult:
     """Validate and keep the picture that a row names; files outside the folder are not touched.
 
     Returns:
         The facts, or a failure with the reason ``duplicate_row``, ``forbidden_path``, ``missing_file``,
-        ``unreadable_file``, or one of :func:`crawlers.images.inspect_image`.
+        ``unreadable_file``, ``withdrawn``, or one of :func:`crawlers.images.inspect_image`.
     """
     if row.repeats is not None:
         detail = f"row {row.number} lists the picture of row {row.repeats} again"
         return ImageResult(datetime.now(UTC), 0, reason="duplicate_row", detail=detail)
     try:
-        facts = keep_image(_read_inside(folder, row.image or "", limits), limits, store)
+        facts = keeper.keep(_read_inside(folder, row.image or "", limits))
     except ImageRefusedError as error:
         detail = f"row {row.number}: {error}"
         return ImageResult(datetime.now(UTC), 1, reason=error.reason, detail=detail[:200])

@@ -1,10 +1,12 @@
 """What goes wrong with a Label Studio server, in words that say what to do."""
 
-from typing import Any
-
-import httpx
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
 
 from labeling.errors import LabelingError
+
+if TYPE_CHECKING:  # the graph is loaded without it
+    import httpx
 
 URL_VARIABLE = "STYLEGRAPH_LABEL_STUDIO_URL"
 TOKEN_VARIABLE = "STYLEGRAPH_LABEL_STUDIO_TOKEN"  # noqa: S105 - the name of a variable
@@ -15,11 +17,15 @@ class StudioError(LabelingError):
     """The server cannot be used, or refused a request; the message is one line that says what to do."""
 
 
-class StudioNotFound(StudioError):  # noqa: N818 - reads as what it says where it is caught
+class StudioUnavailable(StudioError):  # noqa: N818 - reads as what it says where it is caught
+    """The server does not answer, or fails; that may pass by itself."""
+
+
+class StudioNotFound(StudioError):  # noqa: N818 - as above
     """What a request is about is not on the server: deleted, or not visible to the owner of the token."""
 
 
-def server_message(response: httpx.Response) -> str:
+def server_message(response: "httpx.Response") -> str:
     """Return what the server says in an error answer, or the reason of its status if it says nothing."""
     try:
         content = response.json()
@@ -39,7 +45,7 @@ def _flat(content: Any) -> str:
     return str(content)
 
 
-def refusal(response: httpx.Response, url: str, what: str, message: str) -> StudioError:
+def refusal(response: "httpx.Response", url: str, what: str, message: str) -> StudioError:
     """Return the error for an answer that is final.
 
     ``what`` is the request as METHOD PATH; ``message`` is the server's own, with every token taken out.
@@ -65,7 +71,7 @@ def refusal(response: httpx.Response, url: str, what: str, message: str) -> Stud
             return StudioError(f"{what}: {url} refused it with status {status}: {message}")
 
 
-def redirected(response: httpx.Response, url: str, what: str) -> StudioError:
+def redirected(response: "httpx.Response", url: str, what: str) -> StudioError:
     """Return the error for a redirect that is not followed; only the place is named, as a query can hold secrets."""
     target = response.next_request.url if response.next_request else response.request.url
     place = f"{target.scheme}://{target.netloc.decode('ascii')}"
@@ -80,7 +86,7 @@ def redirected(response: httpx.Response, url: str, what: str) -> StudioError:
     )
 
 
-def not_json(response: httpx.Response, url: str, what: str) -> StudioError:
+def not_json(response: "httpx.Response", url: str, what: str) -> StudioError:
     """Return the error for an answer that is no JSON, such as the login page of a proxy."""
     kind = response.headers.get("content-type", "no type").split(";")[0]
     return StudioError(
@@ -89,25 +95,31 @@ def not_json(response: httpx.Response, url: str, what: str) -> StudioError:
     )
 
 
-def still_failing(response: httpx.Response, url: str, what: str, message: str, effort: str) -> StudioError:
+def still_failing(response: "httpx.Response", url: str, what: str, message: str, effort: str) -> StudioUnavailable:
     """Return the error for a server that goes on failing or asking to slow down; ``effort`` says how long we tried."""
-    if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
-        return StudioError(f"{what}: {url} is asked too often ({effort}): wait some minutes and run this again")
-    return StudioError(
+    if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+        return StudioUnavailable(f"{what}: {url} is asked too often ({effort}): wait some minutes and run this again")
+    return StudioUnavailable(
         f"{what}: {url} fails with status {response.status_code} ({message}; {effort}): look at the server's log, "
         "then run this again"
     )
 
 
-def unreachable(error: httpx.RequestError, url: str, what: str, reason: str, effort: str) -> StudioError:
+def unreachable(error: "httpx.RequestError", url: str, what: str, reason: str, effort: str) -> StudioError:
     """Return the error for a request that brought no answer; ``reason`` is the error's text without tokens."""
+    import httpx
+
     if isinstance(error, httpx.ReadTimeout | httpx.WriteTimeout):
-        return StudioError(f"{what}: {url} is too slow ({effort}): raise labels.timeout, or see why the server is slow")
+        return StudioUnavailable(
+            f"{what}: {url} is too slow ({effort}): raise labels.timeout, or see why the server is slow"
+        )
     if "CERTIFICATE_VERIFY_FAILED" in reason:
         return StudioError(
             f"the certificate of {url} is not trusted here ({reason}): name the certificates of your organization in "
             "SSL_CERT_FILE"
         )
     if isinstance(error, httpx.NetworkError | httpx.TimeoutException):
-        return StudioError(f"cannot reach {url} ({reason}; {effort}): start the server, or correct {URL_VARIABLE}")
+        return StudioUnavailable(
+            f"cannot reach {url} ({reason}; {effort}): start the server, or correct {URL_VARIABLE}"
+        )
     return StudioError(f"{what}: {url} gave no usable answer ({reason}; {effort}): see whether the server runs well")

@@ -8,7 +8,7 @@ from modeling import figures_graph
 from modeling.ablation import ablate
 from modeling.word_vectors import vectors_from_table
 from pipeline.assets.graph import label_set_labels
-from pipeline.metadata import for_people, markdown, picture, table_asset, table_metadata
+from pipeline.metadata import data_version, for_people, markdown, picture, table_asset, table_metadata
 from pipeline.partitions import label_sets
 from pipeline.progress import Progress
 from pipeline.settings import Settings
@@ -48,13 +48,14 @@ def ablation_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
             table = storage.write_table("ablation", table, (label_set,))
         frame = table.to_pandas()
         return dg.MaterializeResult(
+            data_version=data_version(table),
             metadata=table_metadata(
                 table,
                 ranked=dg.MetadataValue.md(markdown(frame.drop(columns=["scored_on"]))),
                 plot=picture(figures_graph.ablation(frame)),
                 scored_on=str(frame["scored_on"].iloc[0]),
                 seconds=float(frame["seconds"].sum()),
-            )
+            ),
         )
 
     return [ablation]

@@ -2,8 +2,10 @@
 
 import sys
 import threading
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +16,29 @@ from dagster._core.errors import DagsterPipesExecutionError  # not exported at t
 
 from crawlers.errors import CrawlError
 from crawlers.jobs import CrawlJob
+from crawlers.posts import WITHDRAWN
 from crawlers.run import error_file, progress_file
 from modeling.montages import picture_grid
 from pipeline.crawl_checks import crawl_check_results, crawl_check_specs
 from pipeline.locks import crawl_lock, one_at_a_time
-from pipeline.metadata import counts_markdown, for_people, picture, reason_counts, spec, table_metadata
+from pipeline.metadata import (
+    counts_markdown,
+    data_version,
+    for_people,
+    picture,
+    reason_counts,
+    spec,
+    table_metadata,
+)
 from pipeline.partitions import crawl_window, crawl_windows, window_keys
 from pipeline.progress import Progress, Step
+from pipeline.retries import passing_faults
 from pipeline.settings import Settings
 from pipeline.storage import Storage
+from pipeline.windows_at_once import checked, materialized
 
 GRID_PICTURES = 18
+ASSETS = ("posts", "images", "deleted_posts", "crawl_counts")
 TABLES = ("posts", "images", "deleted_posts")  # of which a crawl wants to know the last version
 _POLL = 0.5  # seconds between two looks at how far the crawl is
 
@@ -32,6 +46,12 @@ _POLL = 0.5  # seconds between two looks at how far the crawl is
 def crawl_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
     """Return the assets of the group ``crawl``."""
 
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*`backfill_policy`.*is currently in beta")
+        return [_crawl(settings)]
+
+
+def _crawl(settings: Settings) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name="crawl",
         specs=[
@@ -59,6 +79,8 @@ def crawl_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
         ],
         check_specs=crawl_check_specs(crawl_windows(settings.windows)),
         partitions_def=crawl_windows(settings.windows),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        retry_policy=passing_faults(settings),  # the child was killed; what servers refuse, it has tried again itself
     )
     def crawl(
         context: dg.AssetExecutionContext,
@@ -67,39 +89,81 @@ def crawl_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
         progress: dg.ResourceParam[Progress],
         pipes: dg.PipesSubprocessClient,
     ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
-        """Crawl one window in a process of its own."""
-        key = context.partition_key
-        with (
-            for_people(),
-            # two crawls at once would ask a server twice as often as is polite
-            one_at_a_time(crawl_lock(storage), context.log.info, "another window is crawled"),
-            storage.temporary_folder() as out,
-            storage.images_folder() as images,
-        ):
-            before = last_crawl(storage, key, out / "previous")
-            job = CrawlJob(
-                window=crawl_window(settings.windows, key),
-                sources=tuple(settings.sources.values()),
-                out=out,
-                images=images,
-                state=storage.cache_folder("crawl"),
-                previous=out / "previous",
-                known=known_images(storage, settings, key, out / "known"),
-                refetch=settings.crawl.refetch,
-                first_window=key == window_keys(settings.windows)[0],
-                limits=settings.limits,
-            )
-            job_file = out / "job.json"
-            job_file.write_text(job.model_dump_json(), encoding="utf-8")
-            facts = run_crawl(context, pipes, job_file, progress.step(f"crawling {key}"))
-            tables = {
-                name: storage.write_table(name, pq.read_table(out / f"{file}.parquet"), (key,))
-                for name, file in (*((name, name) for name in TABLES), ("crawl_counts", "counts"))
-            }
-        yield from window_results(storage, tables, facts)
-        yield from crawl_check_results(settings.crawl, key, tables, facts, before)
+        """Crawl a window in a process of its own; several, one after the other."""
+        crawled = {}
+        for key in context.partition_keys:
+            with (
+                for_people(),
+                # two crawls at once would ask a server twice as often as is polite
+                one_at_a_time(crawl_lock(storage), context.log.info, "another window is crawled"),
+            ):
+                crawled[key] = crawl_one(context, settings, storage, pipes, key, progress.step(f"crawling {key}"))
+        for asset in ASSETS:
+            shown = {key: window.metadata[asset] for key, window in crawled.items()}
+            yield materialized(context, asset, shown, [window.versions[asset] for window in crawled.values()])
+        yield from checked(context, {key: window.checks for key, window in crawled.items()})
 
-    return [crawl]
+    return crawl
+
+
+@dataclass(frozen=True)
+class CrawledWindow:
+    """What people see of a window that was crawled: metadata and version of each asset, and what checks say."""
+
+    metadata: Mapping[str, Mapping[str, Any]]
+    versions: Mapping[str, dg.DataVersion]
+    checks: Sequence[dg.AssetCheckResult]
+
+
+def crawl_one(
+    context: dg.AssetExecutionContext,
+    settings: Settings,
+    storage: Storage,
+    pipes: dg.PipesSubprocessClient,
+    key: str,
+    report: Step,
+) -> CrawledWindow:
+    """Crawl one window and write its tables; the caller holds the lock of crawls."""
+    with storage.temporary_folder() as out, storage.images_folder() as images:
+        before = last_crawl(storage, key, out / "previous")
+        job = CrawlJob(
+            window=crawl_window(settings.windows, key),
+            sources=tuple(settings.sources.values()),
+            out=out,
+            images=images,
+            state=storage.cache_folder("crawl"),
+            previous=out / "previous",
+            known=known_images(storage, settings, key, out / "known"),
+            withdrawals=withdrawals_file(storage, out),
+            withdrawn_bits=settings.deduplication.duplicate_bits,
+            refetch=settings.crawl.refetch,
+            first_window=key == window_keys(settings.windows)[0],
+            limits=settings.limits,
+        )
+        job_file = out / "job.json"
+        job_file.write_text(job.model_dump_json(), encoding="utf-8")
+        facts = run_crawl(context, pipes, job_file, report)
+        tables = {
+            name: storage.write_table(name, pq.read_table(out / f"{file}.parquet"), (key,))
+            for name, file in (*((name, name) for name in TABLES), ("crawl_counts", "counts"))
+        }
+    return CrawledWindow(
+        window_metadata(storage, tables, facts),
+        {name: data_version(table) for name, table in tables.items()},
+        tuple(crawl_check_results(settings.crawl, key, tables, facts, before)),
+    )
+
+
+def withdrawals_file(storage: Storage, folder: Path) -> Path | None:
+    """Put the table of withdrawals into a folder; None where nothing was ever withdrawn."""
+    if not storage.has_table("withdrawals"):
+        return None
+    table = storage.read_table("withdrawals")
+    if not table.num_rows:  # then the crawler needs no key
+        return None
+    path = folder / "withdrawals.parquet"
+    pq.write_table(table, path)
+    return path
 
 
 def run_crawl(
@@ -171,30 +235,27 @@ def known_images(storage: Storage, settings: Settings, key: str, folder: Path) -
     return tuple(sorted(folder.iterdir()))
 
 
-def window_results(
+def window_metadata(
     storage: Storage, tables: Mapping[str, pa.Table], facts: Mapping[str, Any]
-) -> Iterator[dg.MaterializeResult]:
-    """Return what people want to see of a crawled window."""
+) -> dict[str, dict[str, Any]]:
+    """Return what people want to see of each asset of a crawled window."""
     posts, images = tables["posts"], tables["images"]
     counts = _by_outcome(tables["crawl_counts"])
     requests = counts.get("request", {})
-    yield dg.MaterializeResult(
-        asset_key="posts",
-        metadata=table_metadata(
+    return {
+        "posts": table_metadata(
             posts,
             outcomes=dg.MetadataValue.md(counts_markdown(reason_counts(posts.column("reason"), "kept"), "post")),
             posts_seen=counts.get("seen", {}).get("post", 0),
             posts_kept=int(facts["kept"]),
             posts_gone=int(facts["deleted"]),
+            posts_withdrawn=counts.get("post", {}).get(WITHDRAWN, 0),
             malformed=counts.get("post", {}).get("malformed", 0),
             opted_out=sum(counts.get("server", {}).values()) + counts.get("account", {}).get("opted_out", 0),
             incomplete=dg.MetadataValue.md("\n".join(f"- {line}" for line in facts["incomplete"]) or "*nothing*"),
             seconds=float(facts["seconds"]),
         ),
-    )
-    yield dg.MaterializeResult(
-        asset_key="images",
-        metadata=table_metadata(
+        "images": table_metadata(
             images,
             pictures=picture(window_pictures(storage, images)),
             outcomes=dg.MetadataValue.md(counts_markdown(reason_counts(images.column("reason"), "ok"), "image")),
@@ -206,9 +267,9 @@ def window_results(
             answers=dg.MetadataValue.md(counts_markdown(requests, "answer")),
             seconds=float(facts["seconds"]),
         ),
-    )
-    yield dg.MaterializeResult(asset_key="deleted_posts", metadata=table_metadata(tables["deleted_posts"]))
-    yield dg.MaterializeResult(asset_key="crawl_counts", metadata=table_metadata(tables["crawl_counts"]))
+        "deleted_posts": table_metadata(tables["deleted_posts"]),
+        "crawl_counts": table_metadata(tables["crawl_counts"]),
+    }
 
 
 def _by_outcome(counts: pa.Table) -> dict[str, dict[str, int]]:

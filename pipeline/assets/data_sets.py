@@ -5,12 +5,13 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 
 from modeling import figures
-from modeling.label_sets import choose_labels, data_set_candidates, data_set_version
-from modeling.label_sets import data_set as data_set_table
+from modeling.label_sets import choose_labels, chosen_images, data_set_candidates, data_set_version
 from modeling.label_sets import label_frequencies as frequency_table
 from modeling.label_sets import split_balance as balance_table
+from pipeline.known_splits import known_splits, remember_splits, splitting
 from pipeline.metadata import (
     counts_markdown,
+    data_version,
     for_people,
     markdown,
     picture,
@@ -22,6 +23,10 @@ from pipeline.metadata import (
 from pipeline.partitions import label_sets
 from pipeline.settings import Settings
 from pipeline.storage import Storage
+from pipeline.training_rule import note_request
+
+# A data set is made anew when a training is asked for, not whenever a label changes.
+DATA_SET_DEPS = ("labels", "label_frequencies", "unique_images", "similar_pairs", "training_request")
 
 
 def data_set_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
@@ -36,11 +41,12 @@ def data_set_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
             labels = storage.read_table("labels").to_pandas()
             table = storage.write_table("label_frequencies", frequency_table(labels, settings.taxonomy.labels))
         return dg.MaterializeResult(
+            data_version=data_version(table),
             metadata=table_metadata(
                 table,
                 table_2=dg.MetadataValue.md(markdown(table.to_pandas())),
                 plot=picture(figures.label_frequencies(table.to_pandas())),
-            )
+            ),
         )
 
     @dg.multi_asset(
@@ -49,15 +55,15 @@ def data_set_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
             spec(
                 "data_set",
                 group="data_sets",
-                deps=["labels", "label_frequencies", "unique_images", "similar_pairs"],
+                deps=DATA_SET_DEPS,
                 description="Images of the label set with their split. Near-duplicates and images of one author are "
                 "never "
-                "in two splits, and an image keeps its split when later windows arrive.",
+                "in two splits, and an image keeps its split whatever arrives or is withdrawn.",
             ),
             spec(
                 "split_balance",
                 group="data_sets",
-                deps=["labels", "label_frequencies", "unique_images", "similar_pairs"],
+                deps=DATA_SET_DEPS,
                 description="How far each label's splits are off 70/10/20.",
             ),
         ],
@@ -71,13 +77,16 @@ def data_set_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
         """Choose the labels, the images that belong to them, and their splits."""
         partition = (context.partition_key,)
         label_set = settings.label_sets[context.partition_key]
-        with for_people():
+        note_request(context, storage, label_set.name)
+        with for_people(), splitting(storage):
             chosen = choose_labels(storage.read_table("label_frequencies"), label_set)
             inputs = [storage.read_table(name) for name in ("labels", "unique_images", "similar_pairs")]
-            table = data_set_table(*inputs, chosen, label_set.membership, settings.splits, label_set.name)
+            earlier = known_splits(storage, settings.splits)
+            rows = data_set_candidates(*inputs, chosen, label_set.membership, settings.splits, earlier)
+            table = chosen_images(rows, label_set.name)
+            remember_splits(storage, settings.splits, table)
             table = storage.write_table("data_set", table, partition)
             balance = storage.write_table("split_balance", balance_table(table, chosen, settings.splits), partition)
-            reasons = data_set_candidates(*inputs, chosen, label_set.membership, settings.splits)["reason"]
         yield dg.MaterializeResult(
             asset_key="data_set",
             data_version=dg.DataVersion(data_set_version(table)),
@@ -86,12 +95,13 @@ def data_set_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
                 labels=", ".join(chosen),
                 membership=label_set.membership,
                 images=dg.MetadataValue.md(
-                    counts_markdown(reason_counts(reasons, "in the label set"), "labelled images")
+                    counts_markdown(reason_counts(rows["reason"], "in the label set"), "labelled images")
                 ),
             ),
         )
         yield dg.MaterializeResult(
             asset_key="split_balance",
+            data_version=data_version(balance),
             metadata=table_metadata(balance, plot=picture(figures.split_bars(balance.to_pandas()))),
         )
 

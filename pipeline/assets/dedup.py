@@ -1,5 +1,6 @@
 """Perceptual hashes per crawl window, and near-duplicate clusters over all of them."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 
 import dagster as dg
@@ -14,12 +15,14 @@ from crawlers.dedup.overrides import read_overrides
 from crawlers.dedup.pair_index import PairIndex
 from crawlers.dedup.pairs import DISTINCT, DUPLICATE, REVIEW, open_index
 from modeling.montages import pair_gallery
-from pipeline.metadata import counts_markdown, for_people, picture, spec, table_asset, table_metadata
+from pipeline.locks import near_duplicates_lock, one_at_a_time
+from pipeline.metadata import counts_markdown, data_version, for_people, picture, spec, table_asset, table_metadata
 from pipeline.partitions import crawl_windows, window_keys
-from pipeline.progress import Progress
+from pipeline.progress import Progress, Step
 from pipeline.settings import Settings
 from pipeline.storage import Storage
 from pipeline.tables import TableError
+from pipeline.windows_at_once import materialized
 
 GALLERY_PAIRS = 12
 CLUSTER_COLUMNS = (
@@ -30,29 +33,46 @@ CLUSTER_COLUMNS = (
 
 def dedup_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
     """Return the assets of the group ``dedup``."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*`backfill_policy`.*is currently in beta")
+        return [_image_hashes(settings), _near_duplicates()]
 
+
+def _image_hashes(settings: Settings) -> dg.AssetsDefinition:
     @dg.asset(
         **table_asset("image_hashes", group="dedup"),
         deps=["posts", "images"],
         partitions_def=crawl_windows(settings.windows),
+        backfill_policy=dg.BackfillPolicy.single_run(),
     )
     def image_hashes(
         context: dg.AssetExecutionContext, storage: dg.ResourceParam[Storage], progress: dg.ResourceParam[Progress]
     ) -> dg.MaterializeResult:
         """Perceptual hashes of the window's images: whole, without border, and mirrored. Only new images are hashed."""
-        window = (context.partition_key,)
-        with for_people():
-            posts = storage.read_table("posts", window, ["post_id", "created_at", "author_hmac"]).to_pandas()
-            images = storage.read_table("images", window).to_pandas()
-            downloaded = images[images["status"] == "ok"].merge(posts, on="post_id", how="left", validate="many_to_one")
-            known = known_hashes(storage, window)
-            table = image_hashes_table(
-                downloaded, storage.image_path, progress=progress.step(f"hashing images of {window[0]}"), known=known
-            )
-            table = storage.write_table("image_hashes", table, window)
-        failed = sum(status != "ok" for status in table.column("status").to_pylist())
-        return dg.MaterializeResult(metadata=table_metadata(table, failed=failed, hashes=_version(table)))
+        shown, versions = {}, []
+        for window in context.partition_keys:
+            with for_people():
+                table = hash_window(storage, window, progress.step(f"hashing images of {window}"))
+            failed = sum(status != "ok" for status in table.column("status").to_pylist())
+            shown[window] = table_metadata(table, failed=failed, hashes=_version(table))
+            versions.append(data_version(table))
+        return materialized(context, "image_hashes", shown, versions)
 
+    return image_hashes
+
+
+def hash_window(storage: Storage, window: str, report: Step) -> pa.Table:
+    """Hash the new images of one window, and write its table."""
+    partition = (window,)
+    posts = storage.read_table("posts", partition, ["post_id", "created_at", "author_hmac"]).to_pandas()
+    images = storage.read_table("images", partition).to_pandas()
+    downloaded = images[images["status"] == "ok"].merge(posts, on="post_id", how="left", validate="many_to_one")
+    known = known_hashes(storage, partition)
+    table = image_hashes_table(downloaded, storage.image_path, progress=report, known=known)
+    return storage.write_table("image_hashes", table, partition)
+
+
+def _near_duplicates() -> dg.AssetsDefinition:
     @dg.multi_asset(
         name="near_duplicates",
         specs=[
@@ -73,10 +93,17 @@ def dedup_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
         ],
     )
     def near_duplicates(
-        settings: dg.ResourceParam[Settings], storage: dg.ResourceParam[Storage], progress: dg.ResourceParam[Progress]
+        context: dg.AssetExecutionContext,
+        settings: dg.ResourceParam[Settings],
+        storage: dg.ResourceParam[Storage],
+        progress: dg.ResourceParam[Progress],
     ) -> Iterator[dg.MaterializeResult]:
         """Cluster near-duplicates over all windows; a new window is compared with all before it."""
-        with for_people():
+        with (
+            for_people(),
+            # the index takes one writer; and hashes that were read before another run wrote its tables would undo those
+            one_at_a_time(near_duplicates_lock(storage), context.log.info, "near-duplicates are being looked for"),
+        ):
             overrides = read_overrides(settings.deduplication.overrides)
             hashes = storage.read_windows("image_hashes", window_keys(settings.windows), CLUSTER_COLUMNS).to_pandas()
             index = extended_index(settings, storage, hashes, progress)
@@ -86,6 +113,7 @@ def dedup_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
         frame, similar = unique.to_pandas(), pairs.to_pandas()
         yield dg.MaterializeResult(
             asset_key="unique_images",
+            data_version=data_version(unique),
             metadata=table_metadata(
                 unique,
                 kept=int(frame["kept"].sum()),
@@ -98,6 +126,7 @@ def dedup_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
         )
         yield dg.MaterializeResult(
             asset_key="similar_pairs",
+            data_version=data_version(pairs),
             metadata=table_metadata(
                 pairs,
                 bands=dg.MetadataValue.md(counts_markdown(similar["band"].value_counts().to_dict(), "band")),
@@ -106,7 +135,7 @@ def dedup_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
             ),
         )
 
-    return [image_hashes, near_duplicates]
+    return near_duplicates
 
 
 def known_hashes(storage: Storage, window: tuple[str, ...]) -> pd.DataFrame | None:

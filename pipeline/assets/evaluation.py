@@ -15,15 +15,17 @@ from modeling.montages import error_gallery
 from modeling.slices import slices as slice_table
 from modeling.slices import worst_errors
 from pipeline.judged import image_facts, judged_scores
-from pipeline.metadata import for_people, markdown, picture, table_asset, table_metadata
+from pipeline.metadata import content_version, data_version, for_people, markdown, picture, table_asset, table_metadata
 from pipeline.partitions import label_set_models, label_sets, model_partition
 from pipeline.progress import Progress
 from pipeline.report.build import build_report
-from pipeline.report.collect import collect
+from pipeline.report.collect import OF_MODEL, SINGLE, collect
+from pipeline.report.lineage import collect_lineage
 from pipeline.settings import Settings
 from pipeline.storage import Storage
 
 REPORT_KEY = "reports/report.html"
+OF_LIVE_SERVER = {"returned_tasks", "prediction_acceptance"}
 
 
 def evaluation_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
@@ -54,7 +56,7 @@ def evaluation_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
                 ),
             )
             table = storage.write_table("scores", table, partition)
-        return dg.MaterializeResult(metadata=table_metadata(table))
+        return dg.MaterializeResult(data_version=data_version(table), metadata=table_metadata(table))
 
     @dg.asset(
         **table_asset("evaluation", group="evaluation"), deps=["scores"], partitions_def=label_set_models(settings)
@@ -78,13 +80,14 @@ def evaluation_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
             if row.metric in (*RECALLS, MEAN_OF_FIVE)
         }
         return dg.MaterializeResult(
+            data_version=data_version(table),
             metadata=table_metadata(
                 table,
                 metrics=dg.MetadataValue.md(markdown(main.drop(columns=["label"]))),
                 plot=picture(figures.metric_bars({display_title(partition[1], settings.backbone.name): frame})),
                 most_wrong=picture(error_gallery(worst_errors(scores), storage.image_or_none)),
                 **values,
-            )
+            ),
         )
 
     @dg.asset(
@@ -105,7 +108,8 @@ def evaluation_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
             table = slice_table(scores, facts, settings.evaluation.resamples, settings.evaluation.seed)
             table = storage.write_table("slices", table, partition)
         return dg.MaterializeResult(
-            metadata=table_metadata(table, plot=picture(figures_calibration.slices_plot(table.to_pandas())))
+            data_version=data_version(table),
+            metadata=table_metadata(table, plot=picture(figures_calibration.slices_plot(table.to_pandas()))),
         )
 
     @dg.asset(
@@ -122,7 +126,8 @@ def evaluation_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
             table = reliability_table(judged_scores(settings, storage, partition))
             table = storage.write_table("reliability", table, partition)
         return dg.MaterializeResult(
-            metadata=table_metadata(table, plot=picture(figures_calibration.reliability_plot(table.to_pandas())))
+            data_version=data_version(table),
+            metadata=table_metadata(table, plot=picture(figures_calibration.reliability_plot(table.to_pandas()))),
         )
 
     @dg.asset(
@@ -142,10 +147,11 @@ def evaluation_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
             card = write_model_card(folder)
             storage.write_model_files(label_set, architecture, [CARD_NAME, MODEL_CARD_NAME])
         return dg.MaterializeResult(
+            data_version=content_version(card.read_bytes()),
             metadata={
                 "file": dg.MetadataValue.path(str(card)),
                 "card": dg.MetadataValue.md(card.read_text(encoding="utf-8")),
-            }
+            },
         )
 
     @dg.asset(
@@ -170,21 +176,35 @@ def evaluation_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
             for name in trained
         }
         return dg.MaterializeResult(
+            data_version=data_version(table),
             metadata=table_metadata(
                 table,
                 pairs=dg.MetadataValue.md(markdown(table.to_pandas())),
                 plot=picture(figures.metric_bars(evaluations)),
-            )
+            ),
         )
 
-    @dg.asset(group_name="evaluation", kinds={"html"}, owners=["team:data"], deps=["comparison"])
-    def report(settings: dg.ResourceParam[Settings], storage: dg.ResourceParam[Storage]) -> dg.MaterializeResult:
+    @dg.asset(group_name="operation", kinds={"html"}, owners=["team:data"], deps=_shown_in_report(settings))
+    def report(
+        context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings], storage: dg.ResourceParam[Storage]
+    ) -> dg.MaterializeResult:
         """One self-contained HTML file about everything: data, labels, graphs, models and what they are worth."""
         with for_people():
-            html = build_report(collect(settings, storage)).encode()
+            html = build_report(collect(settings, storage, collect_lineage(context.instance))).encode()
             storage.write_bytes(REPORT_KEY, html)
         return dg.MaterializeResult(
-            metadata={"file": dg.MetadataValue.path(storage.path(REPORT_KEY)), "bytes": len(html)}
+            data_version=content_version(html),
+            metadata={"file": dg.MetadataValue.path(storage.path(REPORT_KEY)), "bytes": len(html)},
         )
 
     return [scores, evaluation, slices, reliability, model_card, comparison, report]
+
+
+def _shown_in_report(settings: Settings) -> list[str]:
+    """Return the assets that the report tells about."""
+    collected = ["posts", "images", "crawl_counts", *SINGLE.values()]
+    of_label_set = ["data_set", "split_balance", "correlation_matrix", "tau_sweep", "ablation", "suspicious_labels"]
+    of_model = ["model", "scores", *OF_MODEL.values()]
+    operation = ["champion", "data_card"]
+    shown = [*collected, *of_label_set, *of_model, "comparison", *operation]
+    return [name for name in shown if settings.label_studio is not None or name not in OF_LIVE_SERVER]

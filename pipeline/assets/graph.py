@@ -10,7 +10,7 @@ from modeling.label_sets import choose_labels
 from modeling.tau_choice import choose_tau, with_chosen_tau
 from modeling.word_vectors import vectors_from_table
 from modeling.word_vectors import word_vectors as vector_table
-from pipeline.metadata import for_people, markdown, picture, table_asset, table_metadata
+from pipeline.metadata import data_version, for_people, markdown, picture, table_asset, table_metadata
 from pipeline.partitions import label_sets
 from pipeline.progress import Progress
 from pipeline.settings import Settings
@@ -21,7 +21,9 @@ def graph_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
     """Return the assets of the group ``graph``."""
 
     @dg.asset(
-        **table_asset("word_vectors", group="graph"), deps=["label_frequencies"], partitions_def=label_sets(settings)
+        **table_asset("word_vectors", group="graph"),
+        deps=["label_frequencies", "training_request"],
+        partitions_def=label_sets(settings),
     )
     def word_vectors(
         context: dg.AssetExecutionContext,
@@ -33,7 +35,10 @@ def graph_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
             labels = label_set_labels(settings, storage, context.partition_key)
             table = vector_table(labels, settings.word_vectors.path, settings.word_vectors.parts)
             table = storage.write_table("word_vectors", table, (context.partition_key,))
-        return dg.MaterializeResult(metadata=table_metadata(table, dimensions=len(table.column("vector")[0])))
+        return dg.MaterializeResult(
+            data_version=data_version(table),
+            metadata=table_metadata(table, dimensions=len(table.column("vector")[0])),
+        )
 
     @dg.asset(
         **table_asset("tau_sweep", group="graph"),
@@ -65,6 +70,7 @@ def graph_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
             table = storage.write_table("tau_sweep", table, (label_set,))
         frame = table.to_pandas()
         return dg.MaterializeResult(
+            data_version=data_version(table),
             metadata=table_metadata(
                 table,
                 chosen_tau=float(frame.loc[frame["chosen"], "tau"].iloc[0]),
@@ -72,7 +78,7 @@ def graph_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
                 sweep=dg.MetadataValue.md(markdown(frame.drop(columns=["scored_on"]))),
                 plot=picture(figures_graph.tau_sweep(frame)),
                 scored_on=str(frame["scored_on"].iloc[0]),
-            )
+            ),
         )
 
     @dg.asset(

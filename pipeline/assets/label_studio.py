@@ -11,12 +11,12 @@ import pyarrow as pa
 
 from labeling.acceptance import anchoring
 from labeling.acceptance import prediction_acceptance as acceptance_table
-from labeling.studio.returns import SUSPICIOUS
 from modeling.montages import picture_grid
 from pipeline.best_model import answers_for
 from pipeline.exported import Exported
 from pipeline.metadata import (
     counts_markdown,
+    data_version,
     for_people,
     picture,
     reason_counts,
@@ -24,6 +24,7 @@ from pipeline.metadata import (
     table_metadata,
 )
 from pipeline.progress import Progress
+from pipeline.retries import passing_faults
 from pipeline.settings import Settings
 from pipeline.storage import Storage
 from pipeline.studio import open_studio, server_of, turn
@@ -38,11 +39,13 @@ def label_studio_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
     """Return the assets that speak to a live server; none where labels come from a file."""
     if settings.label_studio is None:
         return []
-    return [_queued_tasks(), _pre_annotations(), _prediction_acceptance(), _returned_tasks()]
+    return [_queued_tasks(settings), _pre_annotations(settings), _prediction_acceptance(), _returned_tasks(settings)]
 
 
-def _queued_tasks() -> dg.AssetsDefinition:
-    @dg.asset(**table_asset("queued_tasks", group="labels"), deps=["label_tasks"])
+def _queued_tasks(settings: Settings) -> dg.AssetsDefinition:
+    @dg.asset(
+        **table_asset("queued_tasks", group="labels"), deps=["label_tasks"], retry_policy=passing_faults(settings)
+    )
     def queued_tasks(
         settings: dg.ResourceParam[Settings],
         storage: dg.ResourceParam[Storage],
@@ -90,20 +93,25 @@ def _queued_tasks() -> dg.AssetsDefinition:
         counts = Counter(zip(table["state"].to_pylist(), table["chosen_as"].to_pylist(), strict=True))
         shown = {f"{state}, {chosen_as}": count for (state, chosen_as), count in counts.items()}
         return dg.MaterializeResult(
+            data_version=data_version(table),
             metadata=table_metadata(
                 table,
                 project=dg.MetadataValue.url(studio.project.url),
                 new=table.num_rows - previous.num_rows,
                 blind=sum(table["blind"].to_pylist()),
                 by_state=dg.MetadataValue.md(counts_markdown(shown, "state, chosen as")),
-            )
+            ),
         )
 
     return queued_tasks
 
 
-def _pre_annotations() -> dg.AssetsDefinition:
-    @dg.asset(**table_asset("pre_annotations", group="labels"), deps=["queued_tasks", "evaluation"])
+def _pre_annotations(settings: Settings) -> dg.AssetsDefinition:
+    @dg.asset(
+        **table_asset("pre_annotations", group="labels"),
+        deps=["queued_tasks", "evaluation"],
+        retry_policy=passing_faults(settings),
+    )
     def pre_annotations(
         settings: dg.ResourceParam[Settings],
         storage: dg.ResourceParam[Storage],
@@ -151,13 +159,14 @@ def _pre_annotations() -> dg.AssetsDefinition:
             storage.write_json(MODEL_LABELS_KEY, known)
             table = storage.write_table("pre_annotations", table)
         return dg.MaterializeResult(
+            data_version=data_version(table),
             metadata=table_metadata(
                 table,
                 model_version=answers.model_version,
                 refused=refused,
                 fates=dg.MetadataValue.md(counts_markdown(fates, "fate")),
                 pictures=picture(_predicted_pictures(storage, predicted.to_pandas())),
-            )
+            ),
         )
 
     return pre_annotations
@@ -179,15 +188,19 @@ def _prediction_acceptance() -> dg.AssetsDefinition:
             table = acceptance_table(versions, predictions, settings.taxonomy.labels, _labels_of_models(storage))
             table = storage.write_table("prediction_acceptance", table)
         sentences = "\n\n".join(one.sentence() for one in anchoring(table)) or "*no answer to a prediction yet*"
-        return dg.MaterializeResult(metadata=table_metadata(table, anchoring=dg.MetadataValue.md(sentences)))
+        return dg.MaterializeResult(
+            data_version=data_version(table),
+            metadata=table_metadata(table, anchoring=dg.MetadataValue.md(sentences)),
+        )
 
     return prediction_acceptance
 
 
-def _returned_tasks() -> dg.AssetsDefinition:
+def _returned_tasks(settings: Settings) -> dg.AssetsDefinition:
     @dg.asset(
         **table_asset("returned_tasks", group="labels"),
         deps=["quarantined_annotations", "labels", "suspicious_labels"],
+        retry_policy=passing_faults(settings),
     )
     def returned_tasks(
         settings: dg.ResourceParam[Settings],
@@ -228,12 +241,13 @@ def _returned_tasks() -> dg.AssetsDefinition:
                 exported.advance(storage, "done")
         reasons = counts_markdown(reason_counts(table.column("reason"), ""), "reason")
         return dg.MaterializeResult(
+            data_version=data_version(table),
             metadata=table_metadata(
                 table,
                 new=sum(part.num_rows for part in new),
                 settled=dg.MetadataValue.json(vars(cleared)),
                 reasons=dg.MetadataValue.md(reasons),
-            )
+            ),
         )
 
     return returned_tasks
@@ -244,6 +258,8 @@ def _suspicious(settings: Settings, storage: Storage, returned: pa.Table) -> tup
 
     So many go to reviewers after a training as the settings say, however often tasks are given back until the next.
     """
+    from labeling.studio.returns import SUSPICIOUS
+
     parts = [(name,) for name in settings.label_sets if storage.has_table("suspicious_labels", (name,))]
     most = server_of(settings).review_suspicious
     if not parts or not most:

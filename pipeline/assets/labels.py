@@ -24,6 +24,7 @@ from modeling.montages import picture_grid
 from pipeline.exported import Exported
 from pipeline.metadata import (
     counts_markdown,
+    data_version,
     for_people,
     markdown,
     picture,
@@ -35,10 +36,12 @@ from pipeline.metadata import (
 )
 from pipeline.partitions import window_keys
 from pipeline.progress import Progress
+from pipeline.retries import passing_faults
 from pipeline.settings import Settings
 from pipeline.storage import Storage
 from pipeline.studio import open_store, open_studio, turn
 from pipeline.tables import TABLES
+from pipeline.withdrawal.names import withdrawn_names
 
 GRID_PICTURES = 18
 
@@ -62,7 +65,7 @@ def label_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
             if settings.label_studio is None:  # tasks of a live project are queued; importing them too doubles them
                 storage.write_json("label_studio/tasks.json", label_studio_tasks(table))
                 shown["import_file"] = dg.MetadataValue.path(storage.path("label_studio/tasks.json"))
-        return dg.MaterializeResult(metadata=table_metadata(table, **shown))
+        return dg.MaterializeResult(data_version=data_version(table), metadata=table_metadata(table, **shown))
 
     return [label_tasks, _annotation_assets(settings), _consensus_assets()]
 
@@ -96,7 +99,7 @@ def _annotation_assets(settings: Settings) -> dg.AssetsDefinition:
             )
         )
 
-    @dg.multi_asset(name="expert_annotations", specs=specs)
+    @dg.multi_asset(name="expert_annotations", specs=specs, retry_policy=passing_faults(settings) if live else None)
     def expert_annotations(
         settings: dg.ResourceParam[Settings],
         storage: dg.ResourceParam[Storage],
@@ -106,7 +109,9 @@ def _annotation_assets(settings: Settings) -> dg.AssetsDefinition:
         exported: dict[str, Any] = {}
         note: Exported | None = None
         with for_people(), turn(storage) if live else contextlib.nullcontext():
-            index = ImageIndex.from_tasks(storage.read_table("label_tasks").to_pandas())
+            index = ImageIndex.from_tasks(
+                storage.read_table("label_tasks").to_pandas(), withdrawn_names(settings, storage)
+            )
             taxonomy = Taxonomy(settings.taxonomy.labels)
             if isinstance(settings.labels, LabelStudioServer):
                 read, note, exported = _export(settings.labels, settings, storage, index, taxonomy, progress)
@@ -117,9 +122,12 @@ def _annotation_assets(settings: Settings) -> dg.AssetsDefinition:
             if note is not None:  # only now: a run that is killed before is asked for again
                 note.write(storage)
         reasons = counts_markdown(reason_counts(quarantined.column("reason"), ""), "reason")
-        yield dg.MaterializeResult(asset_key="annotations", metadata=table_metadata(valid, **exported))
+        yield dg.MaterializeResult(
+            asset_key="annotations", data_version=data_version(valid), metadata=table_metadata(valid, **exported)
+        )
         yield dg.MaterializeResult(
             asset_key="quarantined_annotations",
+            data_version=data_version(quarantined),
             metadata=table_metadata(quarantined.drop_columns(["raw"]), reasons=dg.MetadataValue.md(reasons)),
         )
         if live:
@@ -128,6 +136,7 @@ def _annotation_assets(settings: Settings) -> dg.AssetsDefinition:
             states = counts_markdown(reason_counts(versions.column("state"), ""), "state")
             yield dg.MaterializeResult(
                 asset_key="annotation_versions",
+                data_version=data_version(versions),
                 metadata=table_metadata(versions, states=dg.MetadataValue.md(states)),
             )
 
@@ -256,7 +265,9 @@ def _label_results(
         },
     }
     for name, table in tables.items():
-        yield dg.MaterializeResult(asset_key=name, metadata=table_metadata(table, **shown[name]))
+        yield dg.MaterializeResult(
+            asset_key=name, data_version=data_version(table), metadata=table_metadata(table, **shown[name])
+        )
 
 
 def _labelled_pictures(storage: Storage, labels: pd.DataFrame, files: Mapping[str, str]) -> bytes:

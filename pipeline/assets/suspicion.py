@@ -6,7 +6,15 @@ import dagster as dg
 
 from modeling.montages import suspicious_gallery
 from pipeline.assets.graph import label_set_labels
-from pipeline.metadata import counts_markdown, for_people, picture, reason_counts, table_asset, table_metadata
+from pipeline.metadata import (
+    counts_markdown,
+    data_version,
+    for_people,
+    picture,
+    reason_counts,
+    table_asset,
+    table_metadata,
+)
 from pipeline.partitions import label_sets
 from pipeline.progress import Progress
 from pipeline.settings import Settings
@@ -48,7 +56,8 @@ def suspicion_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
         kinds = counts_markdown(reason_counts(table.column("kind"), ""), "kind")
         pictures = suspicious_gallery(table.to_pandas(), lambda image_id: storage.image_path(image_id).read_bytes())
         return dg.MaterializeResult(
-            metadata=table_metadata(table, kinds=dg.MetadataValue.md(kinds), pictures=picture(pictures))
+            data_version=data_version(table),
+            metadata=table_metadata(table, kinds=dg.MetadataValue.md(kinds), pictures=picture(pictures)),
         )
 
     return [suspicious_labels]

@@ -1,25 +1,22 @@
 """``stylegraph demo``: the whole job on a small social network of its own."""
 
-import contextlib
 import json
 import os
-import secrets
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from string import Template
 
 from rich.console import Console
 
-from pipeline.commands.live_demo import label_studio_environment, work_in_label_studio
-from pipeline.commands.ports import kept_port
+from pipeline.commands.demo_network import CONFIG_NAME, EXPORT_NAME, SEED, WORLD_NAME, demo_environment
+from pipeline.commands.live_demo import work_in_label_studio
 from pipeline.commands.report import print_report
 from pipeline.commands.run import run_stages, say_failures
 from pipeline.demo.check import check_planted, check_work
 from pipeline.demo.experts import write_export
 from pipeline.demo.posts import HASHTAGS
-from pipeline.demo.server import running_server
 from pipeline.demo.work import Work
 from pipeline.demo.world import Planted, build_world
 from pipeline.display import Display, print_table
@@ -29,12 +26,6 @@ from pipeline.run import Outcome, collection_steps, label_steps, model_steps
 from pipeline.settings import CONFIG_VARIABLE, Settings, load_settings
 from pipeline.storage import Storage, write_file
 
-CONFIG_NAME = "stylegraph.toml"
-WORLD_NAME = "network"
-EXPORT_NAME = "label_studio_export.json"
-KEY_NAME = "hmac.key"
-KEY_VARIABLE = "STYLEGRAPH_HMAC_KEY"
-SEED = 2019
 LIVE_LABELS = """kind = "label_studio"
 project = "Fashion styles (demo)"
 open_tasks = $open  # the others come when a model can show predictions beside them
@@ -88,40 +79,6 @@ def _write_export_file(
     tasks = Storage(settings.data.location).read_table("label_tasks").to_pandas()
     refused = write_export(tasks, planted, folder / EXPORT_NAME, SEED, settings.taxonomy.labels)
     return Counter(refused), run_stages(settings, [*label_steps(), *model_steps(settings)], console)
-
-
-@contextlib.contextmanager
-def demo_environment(config: Path, console: Console) -> Iterator[dict[str, str]]:
-    """Serve the demo's network while the block runs, when ``config`` is a demo's; give the variables a run needs.
-
-    Where its labels come from a live Label Studio, that is started too, unless the environment names one.
-    """
-    folder = config.resolve().parent
-    if not (folder / WORLD_NAME).is_dir() or config.name != CONFIG_NAME:
-        yield {}
-        return
-    port = kept_port(folder / "port")
-    with running_server(folder / WORLD_NAME, port) as url:
-        console.print(f"Demo network: {url}", highlight=False, soft_wrap=True)
-        variables = {
-            "STYLEGRAPH_SOURCES__DEMO__SERVER": url,
-            KEY_VARIABLE: os.environ.get(KEY_VARIABLE) or _key(folder),
-        }
-        settings = load_settings(config)
-        if settings.label_studio is None:
-            yield variables
-            return
-        with label_studio_environment(folder, settings, console) as studio:
-            yield {**variables, **studio}
-
-
-def _key(folder: Path) -> str:
-    """Return the demo's own key for author handles, made at first use and readable by its owner only."""
-    path = folder / KEY_NAME
-    if not path.exists():
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_hex(32))
-    return path.read_text().strip()
 
 
 def _write_config(folder: Path, posts_of_live: int | None) -> Path:

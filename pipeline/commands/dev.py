@@ -1,69 +1,46 @@
-"""``stylegraph dev``: the Dagster UI on the instance of the last run."""
+"""``stylegraph dev``: the services of a data location, with the UI at 127.0.0.1."""
 
 import contextlib
 import os
 import signal
-import subprocess
-import sys
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
 
-from pipeline.commands.demo import demo_environment
-from pipeline.instance import instance_folder
-from pipeline.settings import CONFIG_VARIABLE, Settings
-from pipeline.storage import Storage
-
-PATIENCE = 30  # seconds that the UI may take to end
+from pipeline.commands.demo_network import demo_environment, is_demo
+from pipeline.services import HOST, ServicesError, run_services
+from pipeline.settings import Settings
 
 
 def serve(config: Path, settings: Settings, port: int, console: Console) -> int:
-    """Run ``dagster dev`` until it is stopped, with the demo's network beside it when the settings are the demo's."""
-    instance = instance_folder(Storage(settings.data.location))
-    with demo_environment(config, console) as demo:
-        environment = {
-            **os.environ,
-            **demo,
-            "DAGSTER_HOME": str(instance.resolve()),
-            CONFIG_VARIABLE: str(config.resolve()),
-        }
-        command = [
-            sys.executable,
-            "-m",
-            "dagster",
-            "dev",
-            "-m",
-            "pipeline.definitions",
-            "-h",
-            "127.0.0.1",
-            "-p",
-            str(port),
-        ]
-        console.print(f"Dagster UI: http://127.0.0.1:{port}  (settings: {config}; stop with Ctrl-C)", soft_wrap=True)
-        return _run(command, environment)
+    """Run the services until they are stopped, with the demo's network beside them when the settings are the demo's.
 
+    Returns the exit code: 2 where they cannot be started.
+    """
 
-def _run(command: list[str], environment: dict[str, str]) -> int:
-    """Run a command in a process group of its own until it ends, and hand on what stops us."""
-    stopped = False
+    def say(line: str) -> None:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    def stop(number: int, frame: object) -> None:
-        nonlocal stopped
-        stopped = True
-
-    # a handler of ours is the default again in the child; a SIGINT ignored by a script's shell would stay ignored there
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
-    child = subprocess.Popen(command, env=environment, start_new_session=True)  # noqa: S603 - our own interpreter
-    while not stopped and child.poll() is None:
-        time.sleep(0.2)
-    if not stopped:
-        return child.returncode
-    for number in (signal.SIGINT, signal.SIGKILL):  # `dagster dev` ends its own children on SIGINT only
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(timeout=PATIENCE)
-            break
+    stopped: list[int] = []
+    beside = demo_environment(config, console) if is_demo(config) else contextlib.nullcontext({})
+    with _stopping(stopped), beside as demo:
+        say(f"Dagster UI: http://{HOST}:{port}  (settings: {config}; stop with Ctrl-C)")
+        try:
+            run_services(config, settings, port, {**os.environ, **demo}, say, lambda: not stopped)
+        except ServicesError as error:
+            say(str(error))
+            return 2
     return 0
+
+
+@contextlib.contextmanager
+def _stopping(stopped: list[int]) -> Iterator[None]:
+    """Note in ``stopped`` that a signal asked to end, also where a script's shell let SIGINT be ignored."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda got, frame: stopped.append(got)) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

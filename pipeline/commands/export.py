@@ -1,11 +1,9 @@
-"""``stylegraph export``: the best model of the last run as an ONNX file."""
+"""``stylegraph export``: the champion, or the best model of the last run, as an ONNX file."""
 
 from pathlib import Path
 
 from rich.console import Console
 
-from modeling.architectures import display_title
-from modeling.card_files import read_card
 from pipeline.commands.predict import chosen_model
 from pipeline.settings import Settings
 from pipeline.storage import Storage
@@ -20,20 +18,18 @@ def export_model(
 
     Raises ModelingError when it can't be exported, or answers differently from torch; then nothing is written.
     """
-    label_set, architecture = chosen_model(settings, label_set, architecture)
+    model = chosen_model(settings, label_set, architecture)
     storage = Storage(settings.data.location)
-    data_set = storage.read_table("data_set", (label_set,)).to_pandas()
+    data_set = storage.read_table("data_set", (model.label_set,)).to_pandas()
     rows = data_set[data_set["split"] == "validation"].sort_values("image_id")
-    folder = storage.model_path(label_set, architecture)
     from modeling.onnx_export import export_onnx  # brings torch
 
-    title = f"{display_title(architecture, read_card(folder)['backbone']['name'])}, {label_set}"
-    with console.status(f"exporting {title}"):
+    with console.status(f"exporting {model.title}"):
         report = export_onnx(
-            folder, target, [storage.image_path(file_id) for file_id in rows["file_id"][:CHECKED_IMAGES]]
+            model.folder, target, [storage.image_path(file_id) for file_id in rows["file_id"][:CHECKED_IMAGES]]
         )
     console.print(
-        f"{report.path}  ({title}): {report.size / 1e6:.1f} MB, opset {report.opset}, sha256 {report.sha256}\n"
+        f"{report.path}  ({model.title}): {report.size / 1e6:.1f} MB, opset {report.opset}, sha256 {report.sha256}\n"
         f"checked on {report.images} images: probabilities are within {report.largest_difference:.0e} of torch's",
         markup=False,
         highlight=False,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
+import httpx
 from rich.console import Console
 
 from labeling.studio.connection import TOKEN_VARIABLE, URL_VARIABLE
@@ -52,6 +53,24 @@ def label_studio_environment(folder: Path, settings: Settings, console: Console)
         yield {URL_VARIABLE: server.url, TOKEN_VARIABLE: server.admin.token}
 
 
+def running_studio(folder: Path) -> dict[str, str] | None:
+    """Return address and token of the demo's own Label Studio, or the environment's; None where neither runs."""
+    if os.environ.get(URL_VARIABLE):
+        return {}
+    from labeling.studio.server import load_users
+
+    note = folder / PORT_NOTE
+    if not note.exists() or not (folder / SERVER_FOLDER).exists():
+        return None
+    url = f"http://127.0.0.1:{note.read_text().strip()}"
+    try:
+        if not httpx.get(f"{url}/health", timeout=5.0, trust_env=False).is_success:
+            return None
+    except httpx.TransportError:
+        return None
+    return {URL_VARIABLE: url, TOKEN_VARIABLE: load_users(folder / SERVER_FOLDER).admin.token}
+
+
 def work_in_label_studio(
     folder: Path, planted: Planted, seed: int, settings: Settings, console: Console
 ) -> tuple[Work, list[Outcome]]:
@@ -61,7 +80,7 @@ def work_in_label_studio(
     """
     outcomes: list[Outcome] = []
     for _ in range(ROUNDS):
-        work = _experts_work(folder, planted, seed, settings, console)
+        work = experts_work(folder, planted, seed, settings, console)
         outcomes += _what_the_sensor_asks(settings, console)
     *training, report = model_steps(settings)
     predicting = [
@@ -70,12 +89,13 @@ def work_in_label_studio(
     ]
     outcomes += run_stages(settings, [*training, *predicting], console)
     if not any(outcome.failure for outcome in outcomes):
-        work = _experts_work(folder, planted, seed, settings, console)
+        work = experts_work(folder, planted, seed, settings, console)
         outcomes += _what_the_sensor_asks(settings, console)
     return work, outcomes + run_stages(settings, [report], console)
 
 
-def _experts_work(folder: Path, planted: Planted, seed: int, settings: Settings, console: Console) -> Work:
+def experts_work(folder: Path, planted: Planted, seed: int, settings: Settings, console: Console) -> Work:
+    """Let the experts do what is open in the project of the settings; return what stands there by their hands."""
     from pipeline.demo.studio_experts import answer_all, expert_access
 
     display = Display(console)
@@ -91,7 +111,7 @@ def _what_the_sensor_asks(settings: Settings, console: Console) -> list[Outcome]
     """Look once through the sensor's eyes and run what it asks for."""
     definitions = build_definitions(settings)
     storage = Storage(settings.data.location)
-    with open_instance(storage) as instance:
+    with open_instance(settings) as instance:
         context = dg.build_sensor_context(instance=instance, resources={"settings": settings, "storage": storage})
         tick = definitions.resolve_sensor_def(NEW_WORK).evaluate_tick(context)
     if tick.run_requests:

@@ -1,9 +1,10 @@
-"""``stylegraph predict``: labels for images, by the best model of the last run."""
+"""``stylegraph predict``: labels for images, by the champion, or by the best model of the last run."""
 
 import codecs
 import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from modeling.architectures import ARCHITECTURES, display_title
+from modeling.card_files import read_card
 from modeling.picture_files import picture_files, printable
 from pipeline.best_model import best_architecture
+from pipeline.champions import card_version, champion_path, champion_version
 from pipeline.settings import Settings, SettingsError
 from pipeline.storage import Storage
 
@@ -39,12 +42,12 @@ def predict_images(
     for stream in (console.file, errors.file):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    label_set, architecture = chosen_model(settings, label_set, architecture)
+    model = chosen_model(settings, label_set, architecture)
     from modeling.predict import load_model  # brings torch
 
-    predictor = load_model(Storage(settings.data.location).model_path(label_set, architecture))
+    predictor = load_model(model.folder)
     folders = any(path.is_dir() for path in paths)
-    title = f"{display_title(architecture, predictor.card['backbone']['name'])}, {label_set}"
+    title = model.title
     failures = 0
     empty: list[Path] = []
     with _bar(console, errors, shown=folders) as bar:
@@ -57,7 +60,7 @@ def predict_images(
                 failures += 1
                 complaints.print(prediction.error, style="red", markup=False, highlight=False, soft_wrap=True)
             elif as_json:
-                line = _json_line(prediction, label_set, architecture, as_ascii=not _is_unicode(console))
+                line = _json_line(prediction, model, as_ascii=not _is_unicode(console))
                 console.out(line, highlight=False)
             elif folders:
                 console.print(_short(prediction), markup=False, highlight=False, soft_wrap=True)
@@ -69,10 +72,26 @@ def predict_images(
     return 1 if failures or empty else 0
 
 
-def chosen_model(settings: Settings, label_set: str | None, architecture: str | None) -> tuple[str, str]:
-    """Return label set and architecture: those given, else the first set and its best model on validation.
+@dataclass(frozen=True)
+class ChosenModel:
+    """A saved model, and what people are told of it."""
 
-    Raises SettingsError for a label set or an architecture that there is not.
+    label_set: str
+    architecture: str
+    folder: Path
+    version: str
+    is_champion: bool
+    title: str
+
+
+def chosen_model(settings: Settings, label_set: str | None, architecture: str | None) -> ChosenModel:
+    """Return the model of an architecture as it was trained last; without one the champion of the label set.
+
+    Without a label set it is the first one; without a champion the best model on validation.
+
+    Raises:
+        SettingsError: there is no such label set or architecture.
+        TableError: there is no such model yet.
     """
     if architecture is not None and architecture not in ARCHITECTURES:
         raise SettingsError(f"no architecture is called {architecture}; there are: {', '.join(ARCHITECTURES)}")
@@ -80,7 +99,16 @@ def chosen_model(settings: Settings, label_set: str | None, architecture: str | 
     if label_set not in settings.label_sets:
         raise SettingsError(f"no label set is called {label_set}; there are: {', '.join(settings.label_sets)}")
     storage = Storage(settings.data.location)
-    return label_set, architecture or best_architecture(settings, storage, label_set)
+    champion = champion_version(storage, label_set) if architecture is None else None
+    if champion is not None:
+        folder = champion_path(storage, label_set, champion)
+    else:
+        folder = storage.model_path(label_set, architecture or best_architecture(settings, storage, label_set))
+    card = read_card(folder)
+    title = f"{display_title(card['architecture'], card['backbone']['name'])}, {label_set}"
+    if champion is not None:
+        title += f", champion {champion}"
+    return ChosenModel(label_set, card["architecture"], folder, card_version(card), champion is not None, title)
 
 
 def _sources(paths: Iterable[Path], empty: list[Path]) -> Iterator[Path]:
@@ -116,12 +144,14 @@ def _bar(console: Console, errors: Console, *, shown: bool) -> Progress:
     )
 
 
-def _json_line(prediction: "Prediction", label_set: str, architecture: str, *, as_ascii: bool) -> str:
+def _json_line(prediction: "Prediction", model: ChosenModel, *, as_ascii: bool) -> str:
     r"""One JSON object; with ``as_ascii`` other characters are ``\uXXXX``, for an output that can't have them."""
     line = {
         "image": _shown(prediction),
-        "label_set": label_set,
-        "architecture": architecture,
+        "label_set": model.label_set,
+        "architecture": model.architecture,
+        "model_version": model.version,
+        "champion": model.is_champion,
         "labels": prediction.probabilities,
         "chosen": prediction.labels,
     }

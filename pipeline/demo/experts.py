@@ -3,7 +3,7 @@
 import json
 import os
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from pipeline.demo.results import answer_results, review_results
 from pipeline.demo.styles import STYLES
 
 _START = datetime(2019, 9, 9, 8, tzinfo=UTC)
+_STAMP = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 Json = dict[str, Any]
 
@@ -45,12 +46,26 @@ def write_export(
     """
     if missing := [style for style in STYLES if style not in taxonomy]:
         raise ValueError(f"the demo's experts use the style {missing[0]!r}: add it to the taxonomy of the settings")
-    rng = np.random.default_rng([seed, 2])
-    office = _Office(rng)
-    content = []
-    for record in tasks.sort_values("image_id").to_dict("records"):
-        row = {str(column): value for column, value in record.items()}
-        content.append(office.label_task(row, _truth(planted, row)))
+    office = _Office(np.random.default_rng([seed, 2]))
+    _write(office.label_tasks(tasks, planted), path)
+    return dict(sorted(office.refused.items()))
+
+
+def add_to_export(tasks: pd.DataFrame, planted: Planted, path: Path, seed: int) -> int:
+    """Let the experts go on: add their annotations of the ``tasks`` that the export at ``path`` lacks; return how many.
+
+    What stands there stays as it is. The file is replaced in one step; a call that is killed can be made again.
+    """
+    content: list[Json] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    done = {task["data"]["image_id"] for task in content}
+    open_tasks = tasks[~tasks["image_id"].isin(done)]
+    if len(open_tasks):
+        office = _Office(np.random.default_rng([seed, 2, len(content)]), content)
+        _write([*content, *office.label_tasks(open_tasks, planted)], path)
+    return len(open_tasks)
+
+
+def _write(content: list[Json], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".partial")
     with temporary.open("w", encoding="utf-8") as file:
@@ -58,7 +73,6 @@ def write_export(
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
-    return dict(sorted(office.refused.items()))
 
 
 def _truth(planted: Planted, row: Json) -> PlantedImage:
@@ -71,11 +85,21 @@ def _truth(planted: Planted, row: Json) -> PlantedImage:
 class _Office:
     """Where the experts sit: numbers and times of what they submit."""
 
-    def __init__(self, rng: np.random.Generator) -> None:
+    def __init__(self, rng: np.random.Generator, earlier: Sequence[Json] = ()) -> None:
+        """``earlier`` are tasks that they are done with: numbers and times go on from there."""
         self.rng = rng
         self.refused: Counter[str] = Counter()
-        self._task, self._annotation = 0, 1000
-        self._clock = _START
+        annotations = [one for task in earlier for one in (*task["annotations"], *task["drafts"])]
+        self._task = max((task["id"] for task in earlier), default=0)
+        self._annotation = max((one["id"] for one in annotations), default=1000)
+        stamps = [one["updated_at"] for one in annotations]
+        self._clock = datetime.strptime(max(stamps), _STAMP).replace(tzinfo=UTC) if stamps else _START
+
+    def label_tasks(self, tasks: pd.DataFrame, planted: Planted) -> list[Json]:
+        """Label tasks (rows of LABEL_TASKS) one after the other."""
+        records = tasks.sort_values("image_id").to_dict("records")
+        rows = [{str(column): value for column, value in record.items()} for record in records]
+        return [self.label_task(row, _truth(planted, row)) for row in rows]
 
     def label_task(self, row: Json, truth: PlantedImage) -> Json:
         """One task of the export with both experts' answers, and the reviewer's decision where they disagree."""
@@ -189,4 +213,4 @@ class _Office:
 
 
 def _stamp(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.strftime(_STAMP)

@@ -10,6 +10,9 @@ from pipeline.demo.posts import AUTHORS, OTHER_TAGS, choose_author, choose_tags,
 from pipeline.demo.styles import main_styles, sub_styles
 
 START, END = datetime(2019, 7, 1, tzinfo=UTC), datetime(2019, 9, 1, tzinfo=UTC)
+MONDAY = datetime(2019, 9, 2, tzinfo=UTC)  # the first added week begins here
+WEEK = timedelta(days=7)
+LEAST_OF_A_WEEK = 40  # posts
 SHARES: dict[str, float] = {  # of all posts; the rest are outfits
     "repost": 0.110,
     "same_bytes": 0.017,
@@ -63,17 +66,57 @@ def plan_posts(posts: int, seed: int, authors: int = AUTHORS) -> list[Plan]:
 
     Raises ValueError if there is no room for outfits beside one post of every other kind.
     """
-    rng = np.random.default_rng([seed, 0])
-    counts = quotas(posts)
+    return _plan([], quotas(posts), seed, np.random.default_rng([seed, 0]), authors, (START, END))
+
+
+def plan_weeks(posts: int, seed: int, weeks: int, authors: int = AUTHORS) -> list[list[Plan]]:
+    """Plan a world and what is posted in so many weeks after it: the posts of the world, then those of each week.
+
+    A week has as many posts as the world has a week, and reposts pictures of any time before. What was posted after the
+    end of the world, to be left out, is posted after the last week instead: with its number, it stands in each list.
+    """
+    parts = [plan_posts(posts, seed, authors)]
+    later = [plan for plan in parts[0] if plan.kind == "outside_window" and plan.created_at >= END]
+    earlier = list(parts[0])
+    counts = quotas(max(LEAST_OF_A_WEEK, round(posts * WEEK / (END - START))))
+    counts["outside_window"] = 0
+    for week in range(1, weeks + 1):
+        period = (end_of(week) - WEEK, end_of(week))
+        own = _plan(earlier, counts, seed, np.random.default_rng([seed, 0, week]), authors, period)
+        earlier += own
+        shift = end_of(week) - END
+        parts.append([*own, *(_later(plan, shift) for plan in later)])
+    return parts
+
+
+def end_of(weeks: int) -> datetime:
+    """Return when the world ends to which so many weeks were added."""
+    return MONDAY + weeks * WEEK if weeks else END
+
+
+def _later(plan: Plan, shift: timedelta) -> Plan:
+    return replace(plan, created_at=plan.created_at + shift, arrival=plan.arrival + shift)
+
+
+def _plan(
+    earlier: list[Plan],
+    counts: dict[str, int],
+    seed: int,
+    rng: np.random.Generator,
+    authors: int,
+    period: tuple[datetime, datetime],
+) -> list[Plan]:
+    """Plan posts of a period, numbered on from the earlier ones, whose pictures may be posted again."""
     extra = round(0.04 * counts["outfit"])  # second pictures
     drawn = [kind for kind in DRAWN_KINDS for _ in range(counts[kind])]
     mains = main_styles(counts["outfit"] + extra, rng)
     more = main_styles(len(drawn) - counts["outfit"], rng)
     plans: list[Plan] = []
-    for number, kind in enumerate(drawn):
-        plan = _fresh(number, kind, rng, authors)
+    for at, kind in enumerate(drawn):
+        number = len(earlier) + at
+        plan = _fresh(number, kind, rng, authors, period)
         styles = [mains.pop()] if kind == "outfit" else [more.pop()]
-        if kind == "outfit" and number < extra:
+        if kind == "outfit" and at < extra:
             styles.append(mains.pop())
         names = tuple(media_name(number, index) for index in range(len(styles)))
         drawings = tuple(
@@ -87,10 +130,10 @@ def plan_posts(posts: int, seed: int, authors: int = AUTHORS) -> list[Plan]:
             for index, (name, main) in enumerate(zip(names, styles, strict=True))
         )
         plans.append(replace(plan, drawings=drawings, names=names))
-    plans += _repeats(plans, counts, rng, authors)
+    plans += _repeats([*earlier, *plans], counts, rng, authors, period)
     for kind in ("no_image", "deleted", "html_page", "animated", "too_many_pixels"):
         for _ in range(counts[kind]):
-            plan = _fresh(len(plans), kind, rng, authors)
+            plan = _fresh(len(earlier) + len(plans), kind, rng, authors, period)
             plans.append(plan if kind == "no_image" else replace(plan, names=(media_name(plan.number),)))
     return plans
 
@@ -99,14 +142,14 @@ def _seed(seed: int, number: int, index: int) -> int:
     return seed * 1_000_003 + number * 10 + index
 
 
-def _fresh(number: int, kind: str, rng: np.random.Generator, authors: int) -> Plan:
+def _fresh(number: int, kind: str, rng: np.random.Generator, authors: int, period: tuple[datetime, datetime]) -> Plan:
     """A post of somebody's own."""
     if kind == "outside_window":
         before = rng.random() < 0.5
         start, end = (START - timedelta(days=25), START) if before else (END, END + timedelta(days=25))
         created = post_time(rng, start, end)
     else:
-        created = post_time(rng, START, END)
+        created = post_time(rng, *period)
     tags = (OTHER_TAGS[int(rng.integers(len(OTHER_TAGS)))],) if kind == "other_tag" else choose_tags(rng)
     return Plan(number, kind, choose_author(rng, authors), created, _arrival(rng, created), tags, choose_text(rng))
 
@@ -117,9 +160,16 @@ def _arrival(rng: np.random.Generator, created: datetime) -> datetime:
     return created + timedelta(seconds=float(late))
 
 
-def _repeats(plans: list[Plan], counts: dict[str, int], rng: np.random.Generator, authors: int) -> list[Plan]:
+def _repeats(
+    plans: list[Plan],
+    counts: dict[str, int],
+    rng: np.random.Generator,
+    authors: int,
+    period: tuple[datetime, datetime],
+) -> list[Plan]:
     """Reposts, uploads of the very same file, and boosts: later than their originals, by other authors."""
-    last = END - timedelta(days=1)
+    start, end = period
+    last = end - timedelta(days=1)
     origins = [plan for plan in plans if plan.kind == "outfit" and plan.created_at < last]
     edits = tuple(EDITS)
     repeats: list[Plan] = []
@@ -127,8 +177,9 @@ def _repeats(plans: list[Plan], counts: dict[str, int], rng: np.random.Generator
         for at in range(counts[kind]):
             origin = origins[int(rng.integers(len(origins)))]
             number = len(plans) + len(repeats)
-            reach = min((END - origin.created_at).total_seconds() - 60, 30 * 86_400)
-            created = origin.created_at + timedelta(seconds=int(rng.uniform(1800, reach)))
+            since = max(origin.created_at, start)
+            reach = min((end - since).total_seconds() - 60, 30 * 86_400)
+            created = since + timedelta(seconds=int(rng.uniform(1800, reach)))
             author = choose_author(rng, authors)
             repeats.append(
                 Plan(number, kind, author, created, _arrival(rng, created), choose_tags(rng), choose_text(rng),

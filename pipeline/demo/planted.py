@@ -5,10 +5,12 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 PLANTED_FILE = "planted.json"
 STATUSES_FILE = "statuses.json"
 MEDIA_FOLDER = "media"
+WEEKS_FOLDER = "weeks"
 
 KEPT_KINDS = frozenset({"outfit", "repost", "same_bytes"})
 FAILED_KINDS: dict[str, str] = {  # kind of post: the reason with which fetching its picture fails
@@ -76,11 +78,28 @@ class Planted:
 
     @classmethod
     def load(cls, folder: Path) -> "Planted":
-        """Read planted.json. Raises FileNotFoundError if no world was built there."""
+        """Read planted.json, and those of the weeks added since. Raises FileNotFoundError if there is no world."""
         content = json.loads((folder / PLANTED_FILE).read_text(encoding="utf-8"))
-        posts = tuple(
-            PlantedPost(**{**row, "hashtags": tuple(row["hashtags"]), "image_ids": tuple(row["image_ids"])})
-            for row in content["posts"]
-        )
-        images = (PlantedImage(**{**row, "subs": tuple(row["subs"])}) for row in content["images"])
-        return cls(content["seed"], tuple(content["hashtags"]), posts, {image.image_id: image for image in images})
+        posts, images = _posts(content), _images(content)
+        for week in week_folders(folder):
+            added = json.loads((week / PLANTED_FILE).read_text(encoding="utf-8"))
+            posts = {**{key: post for key, post in posts.items() if key not in set(added["gone"])}, **_posts(added)}
+            images = {**_images(added), **images}
+        return cls(content["seed"], tuple(content["hashtags"]), tuple(posts.values()), images)
+
+
+def week_folders(folder: Path) -> list[Path]:
+    """Return the folders of the weeks that were added to a world, in their order."""
+    weeks = (path for path in (folder / WEEKS_FOLDER).glob("*") if path.name.isdecimal())
+    return sorted(weeks, key=lambda path: int(path.name))
+
+
+def _posts(content: Mapping[str, Any]) -> dict[str, PlantedPost]:
+    rows = (
+        {**row, "hashtags": tuple(row["hashtags"]), "image_ids": tuple(row["image_ids"])} for row in content["posts"]
+    )
+    return {row["post_id"]: PlantedPost(**row) for row in rows}
+
+
+def _images(content: Mapping[str, Any]) -> dict[str, PlantedImage]:
+    return {row["image_id"]: PlantedImage(**{**row, "subs": tuple(row["subs"])}) for row in content["images"]}

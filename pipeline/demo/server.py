@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
-from pipeline.demo.planted import MEDIA_FOLDER, STATUSES_FILE
+from pipeline.demo.planted import MEDIA_FOLDER, PLANTED_FILE, STATUSES_FILE, week_folders
 from pipeline.demo.posts import BASE
 
 DEFAULT_LIMIT, MOST = 20, 40  # statuses on a page
@@ -40,25 +40,40 @@ class World:
 
     def __init__(self, folder: Path, base: str) -> None:
         """Read a world; ``base`` is the server's address. Raises FileNotFoundError if there is none in ``folder``."""
-        path = folder / STATUSES_FILE
-        if not path.exists():
+        if not (folder / STATUSES_FILE).exists():
             raise FileNotFoundError(f"{folder} holds no demo world ({STATUSES_FILE} is missing): build one first")
         self.base = base
-        self.media = (folder / MEDIA_FOLDER).resolve()
+        weeks = week_folders(folder)
+        self.weeks = len(weeks)
+        self.media = [(part / MEDIA_FOLDER).resolve() for part in (folder, *weeks)]
         self.statuses: dict[int, str] = {}
         self.accounts: dict[str, Any] = {}
         self.tags: dict[str, list[int]] = {}  # ids in rising order
-        with path.open(encoding="utf-8") as file:
+        self._read(folder)
+        for week in weeks:
+            for gone in json.loads((week / PLANTED_FILE).read_text(encoding="utf-8"))["gone"]:
+                del self.statuses[int(gone)]
+            self._read(week)
+        self._index()
+
+    def _read(self, folder: Path) -> None:
+        with (folder / STATUSES_FILE).open(encoding="utf-8") as file:
             for line in file:
-                text = line.rstrip("\n").replace(BASE, base)
-                status = json.loads(text)
-                number = int(status["id"])
-                self.statuses[number] = text
-                self.accounts[status["account"]["id"]] = status["account"]
-                for tag in {fold(tag["name"]) for tag in status["tags"]}:
-                    self.tags.setdefault(tag, []).append(number)
-        for numbers in self.tags.values():
-            numbers.sort()
+                text = line.rstrip("\n").replace(BASE, self.base)
+                self.statuses[int(json.loads(text)["id"])] = text
+
+    def _index(self) -> None:
+        for number, text in sorted(self.statuses.items()):
+            status = json.loads(text)
+            self.accounts[status["account"]["id"]] = status["account"]
+            for tag in {fold(tag["name"]) for tag in status["tags"]}:
+                self.tags.setdefault(tag, []).append(number)
+
+    def picture(self, name: str) -> Path | None:
+        """Return the file of a picture; None where there is none of that name."""
+        if "/" in name or "\\" in name or name.startswith("."):
+            return None
+        return next((folder / name for folder in self.media if (folder / name).is_file()), None)
 
     def page(self, tag: str, limit: int, max_id: int | None, since_id: int | None, min_id: int | None) -> list[int]:
         """Ids of one page of a tag's timeline, newest first.
@@ -85,13 +100,23 @@ class DemoServer(ThreadingHTTPServer):
         """Bind to 127.0.0.1; port 0 takes a free one. Raises OSError if the port is taken."""
         super().__init__(("127.0.0.1", port), _Handler)
         self.url = f"http://127.0.0.1:{self.server_port}"
+        self._folder = folder
         try:
-            self.world = World(folder, self.url)
+            self._world = World(folder, self.url)
         except BaseException:
             self.server_close()
             raise
         self._lock = threading.Lock()
         self._window, self._used = 0, 0
+
+    @property
+    def world(self) -> World:
+        """The world as it is now: a week that was added is there at the next request."""
+        if len(week_folders(self._folder)) != self._world.weeks:
+            with self._lock:
+                if len(week_folders(self._folder)) != self._world.weeks:
+                    self._world = World(self._folder, self.url)
+        return self._world
 
     def take_request(self) -> tuple[int, int]:
         """Count a request against the rate limit: what is left, and when the count starts again (epoch seconds)."""
@@ -164,9 +189,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._json(HTTPStatus.OK, "[" + ",".join(world.statuses[number] for number in numbers) + "]", links)
 
     def _media(self, name: str) -> None:
-        folder = self.demo.world.media
-        path = folder / name
-        if "/" in name or "\\" in name or name.startswith(".") or not path.is_file():
+        path = self.demo.world.picture(name)
+        if path is None:
             self._send(HTTPStatus.NOT_FOUND, b"not found\n", "text/plain; charset=utf-8")
             return
         kind = mimetypes.guess_type(name)[0] or "application/octet-stream"

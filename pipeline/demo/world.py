@@ -4,9 +4,9 @@ import json
 import logging
 import multiprocessing
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -40,8 +40,8 @@ def build_world(
     The same seed and number of posts give the same files. The folder appears when complete. ``progress`` is called
     with (pictures drawn, pictures in all). Raises ValueError if ``folder`` holds something else than a world.
     """
-    recipe = {"version": VERSION, "seed": seed, "posts": posts}
-    if _recipe(folder) == recipe:
+    wanted = {"version": VERSION, "seed": seed, "posts": posts}
+    if recipe(folder) == wanted:
         return Planted.load(folder)
     if folder.exists() and any(folder.iterdir()) and not (folder / PLANTED_FILE).exists():
         raise ValueError(f"{folder} is not empty and holds no demo world: give another folder")
@@ -49,32 +49,38 @@ def build_world(
     shutil.rmtree(partial_folder, ignore_errors=True)
     (partial_folder / MEDIA_FOLDER).mkdir(parents=True)
     plans = plan_posts(posts, seed)
-    drawn = _draw_all(partial_folder / MEDIA_FOLDER, plans, processes, progress)
-    planted = _write_world(partial_folder, plans, drawn, seed)
-    (partial_folder / _RECIPE_FILE).write_text(json.dumps(recipe) + "\n", encoding="utf-8")
+    drawn = draw_all(partial_folder / MEDIA_FOLDER, plans, processes, progress)
+    written = write_posts(partial_folder, plans, {plan.number: plan for plan in plans}, drawn)
+    planted = Planted(seed, HASHTAGS, written.posts, written.images)
+    planted.save(partial_folder)
+    (partial_folder / _RECIPE_FILE).write_text(json.dumps(wanted) + "\n", encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     partial_folder.replace(folder)
     _logger.info("built a world of %d posts with %d pictures in %s", posts, len(planted.images), folder)
     return planted
 
 
-def _recipe(folder: Path) -> object:
+def recipe(folder: Path) -> dict[str, int] | None:
+    """Return what a world was built from (version, seed, posts); None where there is none."""
     path = folder / _RECIPE_FILE
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
 
 
 def _drawings(plans: Sequence[Plan]) -> list[Drawing]:
     """Everything to draw, with the reposts of each picture."""
-    reposts: dict[str, list[tuple[str, str]]] = {}
+    reposts: dict[int, list[tuple[str, str]]] = {}
     for plan in plans:
         if plan.kind == "repost" and plan.origin is not None and plan.edit is not None:
-            reposts.setdefault(plans[plan.origin].names[0], []).append((plan.names[0], plan.edit))
-    drawings = [drawing for plan in plans for drawing in plan.drawings]
-    return [replace(drawing, reposts=tuple(reposts.get(drawing.name, ()))) for drawing in drawings]
+            reposts.setdefault(plan.origin, []).append((plan.names[0], plan.edit))
+    return [
+        replace(drawing, reposts=tuple(reposts.get(plan.number, ())) if drawing.name == plan.names[0] else ())
+        for plan in plans
+        for drawing in plan.drawings
+    ]
 
 
-def _draw_all(folder: Path, plans: Sequence[Plan], processes: int, progress: Progress | None) -> dict[str, Drawn]:
-    """Draw all pictures; by name without suffix."""
+def draw_all(folder: Path, plans: Sequence[Plan], processes: int, progress: Progress | None) -> dict[str, Drawn]:
+    """Draw all pictures of ``plans``, among which are the originals of their reposts; by name without suffix."""
     drawings = _drawings(plans)
     drawn: dict[str, Drawn] = {}
     for done, files in enumerate(_paint(folder, drawings, processes), start=1):
@@ -93,55 +99,63 @@ def _paint(folder: Path, drawings: Sequence[Drawing], processes: int) -> Iterato
         yield from pool.map(paint, drawings, chunksize=16)
 
 
-def _write_world(folder: Path, plans: Sequence[Plan], drawn: dict[str, Drawn], seed: int) -> Planted:
+@dataclass(frozen=True)
+class Written:
+    """The truth about posts that were written, by rising id, and about their good pictures by image_id."""
+
+    posts: tuple[PlantedPost, ...]
+    images: dict[str, PlantedImage]
+
+
+def write_posts(folder: Path, plans: Sequence[Plan], known: Mapping[int, Plan], drawn: Mapping[str, Drawn]) -> Written:
+    """Write the statuses of ``plans`` and the pictures that are not drawn; ``known`` are all plans by number."""
     media_folder = folder / MEDIA_FOLDER
     statuses: dict[int, dict[str, object]] = {}
     images: dict[str, PlantedImage] = {}
     posts: list[PlantedPost] = []
-    media: dict[int, list[Media]] = {}
     for plan in plans:
-        files = [_place(media_folder, plan, at, plans, drawn) for at in range(len(plan.names))]
-        alt_texts = [describe_outfit(d.main, d.subs, d.seed) for d in plan.drawings] if plan.number % 3 else []
-        media[plan.number] = [
-            Media(file.name, file.width, file.height, alt_texts[at] if at < len(alt_texts) else None)
-            for at, file in enumerate(files)
-        ]
+        files = [_place(media_folder, plan, at, known, drawn) for at in range(len(plan.names))]
         post_id = snowflake(plan.arrival, plan.number)
-        shown = media[plan.origin] if plan.kind == "boost" and plan.origin is not None else media[plan.number]
+        boosted = known[plan.origin] if plan.kind == "boost" and plan.origin is not None else None
         statuses[post_id] = status(
-            post_id, plan.author, plan.created_at, plan.tags, plan.text, shown, sensitive=plan.kind == "sensitive",
-            reblog=_boosted(plan, plans, media),
+            post_id, plan.author, plan.created_at, plan.tags, plan.text,
+            _media(boosted, [drawn[name] for name in boosted.names]) if boosted else _media(plan, files),
+            sensitive=plan.kind == "sensitive", reblog=_boosted(boosted, drawn) if boosted else None,
         )  # fmt: skip
         good = plan.kind in KEPT_KINDS
         ids = tuple(file.image_id for file in files) if good else ()
         posts.append(PlantedPost(str(post_id), plan.kind, plan.author, timestamp(plan.created_at), plan.tags, ids))
-        if good:
-            images.update(
-                (image.image_id, image) for image in _truths(plan, plans, files, drawn) if image.image_id not in images
-            )
-    ordered = [statuses[key] for key in sorted(statuses, reverse=True)]
+        for image in _truths(plan, known, files, drawn) if good else ():
+            images.setdefault(image.image_id, image)
     with (folder / STATUSES_FILE).open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(one, ensure_ascii=False) + "\n" for one in ordered)
-    planted = Planted(seed, HASHTAGS, tuple(sorted(posts, key=lambda post: int(post.post_id))), images)
-    planted.save(folder)
-    return planted
+        for key in sorted(statuses, reverse=True):
+            file.write(json.dumps(statuses[key], ensure_ascii=False) + "\n")
+    return Written(tuple(sorted(posts, key=lambda post: int(post.post_id))), images)
 
 
-def _boosted(plan: Plan, plans: Sequence[Plan], media: dict[int, list[Media]]) -> dict[str, object] | None:
-    if plan.kind != "boost" or plan.origin is None:
-        return None
-    origin = plans[plan.origin]
+def _media(plan: Plan, files: Sequence[Drawn]) -> list[Media]:
+    """A post's pictures; every third post says nothing about them."""
+    texts = [describe_outfit(d.main, d.subs, d.seed) for d in plan.drawings] if plan.number % 3 else []
+    return [
+        Media(file.name, file.width, file.height, texts[at] if at < len(texts) else None)
+        for at, file in enumerate(files)
+    ]
+
+
+def _boosted(origin: Plan, drawn: Mapping[str, Drawn]) -> dict[str, object]:
     return status(
         snowflake(origin.arrival, origin.number),
         origin.author,
         origin.created_at,
         origin.tags,
         origin.text,
-        media[origin.number],
+        _media(origin, [drawn[name] for name in origin.names]),
     )
 
 
-def _truths(plan: Plan, plans: Sequence[Plan], files: list[Drawn], drawn: dict[str, Drawn]) -> list[PlantedImage]:
+def _truths(
+    plan: Plan, plans: Mapping[int, Plan], files: list[Drawn], drawn: Mapping[str, Drawn]
+) -> list[PlantedImage]:
     """The styles of a post's pictures."""
     if plan.origin is None:
         return [PlantedImage(file.image_id, d.main, d.subs) for file, d in zip(files, plan.drawings, strict=True)]
@@ -154,7 +168,7 @@ def _truths(plan: Plan, plans: Sequence[Plan], files: list[Drawn], drawn: dict[s
     ]
 
 
-def _place(folder: Path, plan: Plan, at: int, plans: Sequence[Plan], drawn: dict[str, Drawn]) -> Drawn:
+def _place(folder: Path, plan: Plan, at: int, plans: Mapping[int, Plan], drawn: Mapping[str, Drawn]) -> Drawn:
     """Make sure that the file of a post's picture is there as planned, and say what it is."""
     name = plan.names[at]
     match plan.kind:

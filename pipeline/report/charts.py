@@ -61,6 +61,23 @@ class Chart:
             text = f"{value:.{digits}f}"
             self._parts.append(f'<text x="{across}" y="{self._height - 7}" text-anchor="middle">{text}</text>')
 
+    def x_labels(self, labels: Sequence[tuple[float, str]]) -> None:
+        """Texts below the chart; those at its ends stay inside of it."""
+        for x, text in labels:
+            across, _ = self.at(x, self._y[0])
+            anchor = "start" if x == self._x[0] else "end" if x == self._x[1] else "middle"
+            self._parts.append(
+                f'<text x="{across}" y="{self._height - 7}" text-anchor="{anchor}">{escape(text)}</text>'
+            )
+
+    def band(self, css: str, x: Sequence[float], low: Sequence[float], high: Sequence[float], name: str) -> None:
+        """The area between two lines."""
+        points = [self.at(*point) for point in zip([*x, *reversed(x)], [*low, *reversed(high)], strict=True)]
+        path = " ".join(f"{across},{up}" for across, up in points)
+        self._parts.append(
+            f'<polygon class="band {escape(css)}" points="{path}"><title>{escape(name)}</title></polygon>'
+        )
+
     def upright(self, x: float, css: str) -> None:
         """A line from top to bottom."""
         (across, bottom), (_, top) = self.at(x, self._y[0]), self.at(x, self._y[1])

@@ -16,9 +16,11 @@ from modeling.card_files import CARD_NAME
 from modeling.correlation import graph_hash
 from modeling.errors import ModelingError
 from modeling.label_sets import choose_labels, data_set_version
+from pipeline.data_cards import card_key, croissant_key, gather_facts
 from pipeline.judged import judged_scores
 from pipeline.partitions import window_keys
 from pipeline.report.data import LabelSetResult, ModelResult, ReportData
+from pipeline.report.lineage import Made
 from pipeline.settings import Settings
 from pipeline.storage import Storage
 from pipeline.tables import TableError
@@ -46,6 +48,10 @@ SINGLE = {  # fields of the report that are whole tables
     "returned": "returned_tasks",
     "acceptance": "prediction_acceptance",
     "label_frequencies": "label_frequencies",
+    "style_trends": "style_trends",
+    "style_movements": "style_movements",
+    "cooccurrence_changes": "cooccurrence_changes",
+    "drift": "drift",
 }
 OF_MODEL = {  # fields of one model's result that are whole tables
     "evaluation": "evaluation",
@@ -56,7 +62,7 @@ OF_MODEL = {  # fields of one model's result that are whole tables
 }
 
 
-def collect(settings: Settings, storage: Storage) -> ReportData:
+def collect(settings: Settings, storage: Storage, lineage: Sequence[Made] = ()) -> ReportData:
     """Return the tables of the last run, its models' cards, its settings and the versions of its code."""
     windows = window_keys(settings.windows)
     frames: dict[str, pd.DataFrame | None] = {field: _frame(storage, table) for field, table in SINGLE.items()}
@@ -72,6 +78,7 @@ def collect(settings: Settings, storage: Storage) -> ReportData:
         settings=json.loads(settings.model_dump_json()),
         architecture_names={name: display_title(name, settings.backbone.name) for name in settings.architectures},
         thumbnail=storage.image_or_none,
+        lineage=lineage,
         **frames,
     )
 
@@ -101,6 +108,10 @@ def _label_set(settings: Settings, storage: Storage, name: str) -> LabelSetResul
         ablation=_frame(storage, "ablation", name),
         comparison=_comparison(storage, name, models),
         suspicious=_frame(storage, "suspicious_labels", name),
+        promotions=_frame(storage, "promotions", name),
+        training_requests=_frame(storage, "training_requests", name),
+        card=gather_facts(settings, storage, name) if data_set is not None and storage.exists(card_key(name)) else None,
+        card_files=[card_key(name), croissant_key(name)],
         models=models,
         data_set_version=version,
         graph_hash=graph_hash(correlation) if correlation is not None else None,

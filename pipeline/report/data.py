@@ -11,6 +11,8 @@ from typing import Any
 import pandas as pd
 
 from modeling.architectures import ARCHITECTURES
+from modeling.card_facts import CardFacts
+from pipeline.report.lineage import Made
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,10 @@ class LabelSetResult:
     ablation: pd.DataFrame | None = None  # ABLATION
     comparison: pd.DataFrame | None = None  # COMPARISON
     suspicious: pd.DataFrame | None = None  # SUSPICIOUS_LABELS
+    promotions: pd.DataFrame | None = None  # PROMOTIONS
+    training_requests: pd.DataFrame | None = None  # TRAINING_REQUESTS
+    card: CardFacts | None = None  # what its data card says
+    card_files: Sequence[str] = ()  # where the card is, in the location of the data
     models: Sequence[ModelResult] = ()
     data_set_version: str | None = None
     graph_hash: str | None = None
@@ -67,7 +73,12 @@ class ReportData:
     quarantined_annotations: pd.DataFrame | None = None  # QUARANTINED_ANNOTATIONS
     returned: pd.DataFrame | None = None  # RETURNED_TASKS
     label_frequencies: pd.DataFrame | None = None  # LABEL_FREQUENCIES
+    style_trends: pd.DataFrame | None = None  # STYLE_TRENDS, all label sets
+    style_movements: pd.DataFrame | None = None  # STYLE_MOVEMENTS
+    cooccurrence_changes: pd.DataFrame | None = None  # COOCCURRENCE_CHANGES
+    drift: pd.DataFrame | None = None  # DRIFT
     label_sets: Sequence[LabelSetResult] = ()
+    lineage: Sequence[Made] = ()  # assets with their versions, as they were made last
     versions: Mapping[str, str] = field(default_factory=dict)  # what -> version or hash
     settings: Mapping[str, Any] = field(default_factory=dict)  # the settings in force, as JSON can hold them
     architecture_names: Mapping[str, str] = field(default_factory=dict)  # overrides of the titles in ARCHITECTURES

@@ -17,6 +17,7 @@ from pipeline.exported import Exported
 from pipeline.graph import build_definitions
 from pipeline.instance import open_instance
 from pipeline.progress import Progress
+from pipeline.resources import now
 from pipeline.run import Outcome, Step, collection_steps, label_steps, run_steps
 from pipeline.sensors import NEW_WORK
 from pipeline.settings import Settings, load_settings
@@ -49,7 +50,7 @@ def run(settings: Settings, steps: Sequence[Step], progress: Progress | None = N
 
 def attempt(settings: Settings, steps: Sequence[Step], progress: Progress | None = None) -> list[Outcome]:
     """Run steps in the instance of the data location, and return how they ended."""
-    with open_instance(Storage(settings.data.location)) as instance:
+    with open_instance(settings) as instance:
         return list(run_steps(steps, build_definitions(settings, progress), instance))
 
 
@@ -95,8 +96,8 @@ class Case:
 
     def look(self) -> Any:
         """Evaluate the sensor once."""
-        with open_instance(self.storage) as instance:
-            resources = {"settings": self.settings, "storage": self.storage}
+        with open_instance(self.settings) as instance:
+            resources = {"settings": self.settings, "storage": self.storage, "clock": now}
             context = dg.build_sensor_context(instance=instance, resources=resources)
             return build_definitions(self.settings).resolve_sensor_def(NEW_WORK)(context)
 

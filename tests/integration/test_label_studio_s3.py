@@ -1,9 +1,5 @@
 """Pictures in a bucket, on a real Label Studio and a local S3 server: signed for who is logged in, nobody else."""
 
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,10 +10,10 @@ from labeling.studio.connection import Connection, StudioError
 from labeling.studio.pictures import S3Pictures
 from tests.integration.label_studio_server import LabelStudioFiles
 from tests.integration.label_studio_tasks import new_project
+from tests.integration.s3_server import KEYS, s3_server
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200)]
 
-KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
 PICTURE = b"\xff\xd8 the bytes of a picture"
 PATH = "images/ab/ab12"
 
@@ -26,34 +22,9 @@ PATH = "images/ab/ab12"
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An S3 server with one picture in the bucket ``photos``, which anybody may write but only signed requests read."""
     pytest.importorskip("moto", reason="the extra dev brings the S3 server")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = tmp_path_factory.mktemp("s3") / "log"
-    with log.open("w") as output:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], stdout=output, stderr=output
-        )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        _wait_for(url, log)
-        for path, body in (("photos", b""), (f"photos/fashion/{PATH}", PICTURE), ("empty", b"")):
-            httpx.put(f"{url}/{path}", content=body).raise_for_status()
+    with s3_server(tmp_path_factory.mktemp("s3"), "photos", "empty") as url:
+        httpx.put(f"{url}/photos/fashion/{PATH}", content=PICTURE).raise_for_status()
         yield url
-    finally:
-        server.terminate()
-        server.wait(timeout=30)
-
-
-def _wait_for(url: str, log: Path) -> None:
-    for _ in range(100):
-        try:
-            httpx.get(f"{url}/moto-api/").raise_for_status()
-        except httpx.HTTPError:
-            time.sleep(0.3)
-        else:
-            return
-    raise RuntimeError(f"the S3 server does not start: {log.read_text()[-500:]}")
 
 
 def test_a_picture_in_a_bucket_is_signed_for_who_is_logged_in(

@@ -244,3 +244,135 @@ def test_the_order_of_rows_makes_no_difference(case, seed):
     rows, linked = case
     images = unique(rows)
     assert assign(images.sample(frac=1, random_state=seed), linked[::-1]).equals(assign(images, linked))
+
+
+def keep(assigned):
+    """What a data set with all of these images hands on to the next: splits by image and by file."""
+    inside = assigned[assigned["split"].notna()]
+    return {**dict(zip(inside["file_id"], inside["split"], strict=True)), **inside["split"].to_dict()}
+
+
+def assign_again(images, earlier, linked=(), **changes):
+    return assign_splits(images, pairs(*linked), SplitSettings(**changes), earlier).set_index("image_id")
+
+
+def test_a_group_keeps_its_split_when_the_image_that_founded_it_leaves():
+    rows = [(image_name(i), "w1", f"author-{i % 40}") for i in range(200)]
+    before = assign(unique(rows))
+    founders = set(before["group_id"])
+    rest = unique([row for row in rows if row[0] not in founders])
+    assert not assign(rest)["split"].equals(before.loc[sorted(rest["image_id"]), "split"]), "on its own, it would move"
+    after = assign_again(rest, keep(before))
+    assert after["split"].equals(before.loc[after.index, "split"])
+    assert after["reason"].isna().all()
+
+
+def test_a_window_that_arrives_late_moves_nobody():
+    rows = [(image_name(i), "w2", f"author-{i % 40}") for i in range(200)]
+    before = assign(unique(rows))
+    late = [(image_name(i), "w1", f"author-{i % 60}") for i in range(200, 500)]
+    images = unique([*rows, *late])
+    assert (assign(images).loc[before.index, "split"] != before["split"]).any(), "on its own, it would move"
+    after = assign_again(images, keep(before))
+    assert after.loc[before.index, "split"].equals(before["split"])
+    of_author = images.set_index("image_id")["author_hmac"]
+    assert after.groupby(of_author)["split"].nunique().eq(1).all()
+    assert shares(after) == pytest.approx([0.7, 0.1, 0.2], abs=0.05)
+
+
+def test_a_late_image_between_two_earlier_splits_is_left_out_and_not_they():
+    rows = [(image_name(i), "w2", None) for i in range(100)]
+    before = assign(unique(rows))
+    train, test = find(before, "train", before.index), find(before, "test", before.index)
+    after = assign_again(unique([*rows, ("late", "w1", None)]), keep(before), [("late", train), ("late", test)])
+    assert after.loc["late", "reason"] == "bridging"
+    assert after.loc[before.index, "split"].equals(before["split"])
+
+
+def test_of_two_earlier_images_that_turn_out_alike_the_test_image_stays():
+    rows = [(image_name(i), "w1", None) for i in range(100)]
+    before = assign(unique(rows))
+    train, test = find(before, "train", before.index), find(before, "test", before.index)
+    after = assign_again(unique(rows), keep(before), [(train, test)])
+    assert after.loc[train, "reason"] == "bridging"
+    rest = before.index.drop(train)
+    assert after.loc[rest, "split"].equals(before.loc[rest, "split"])
+
+
+def test_one_image_that_is_like_many_of_another_split_is_in_the_way_and_not_they():
+    rows = [(image_name(i), "w1", None) for i in range(100)]
+    before = assign(unique(rows))
+    test = find(before, "test", before.index)
+    many = before.index[before["split"] == "train"][:5]
+    after = assign_again(unique(rows), keep(before), [(test, image) for image in many])
+    assert after.index[after["reason"].notna()].tolist() == [test]
+
+
+def test_an_author_whose_earlier_images_have_two_splits_keeps_those_of_the_larger_part():
+    rows = [(name, "w1", "ann") for name in "abcde"]
+    earlier = dict.fromkeys("ab", "test") | dict.fromkeys("cde", "train")
+    after = assign_again(unique([*rows, ("f", "w2", "ann")]), earlier)
+    assert after["split"].dropna().to_dict() == dict.fromkeys("cdef", "train")
+    assert after.loc[["a", "b"], "reason"].tolist() == ["bridging"] * 2
+
+
+def test_a_cluster_with_a_new_canonical_image_keeps_the_split():
+    """An older copy arrives late and stands for the image from now on; so the earlier split is its own."""
+    for split in SPLITS:
+        after = assign_again(unique([("a", "w2", None, "z"), ("z", "w1", None)]), {"a": split})
+        assert after["split"].to_dict() == {"z": split}
+        assert after["group_id"].to_dict() == {"z": "z"}
+
+
+def test_the_name_of_a_group_does_not_depend_on_what_was_before():
+    rows = [(image_name(i), f"w{1 + i % 3}", f"author-{i % 30}") for i in range(150)]
+    before = assign(unique(rows))
+    half = dict(list(keep(before).items())[::2])
+    assert assign_again(unique(rows), half)["group_id"].equals(before["group_id"])
+
+
+@st.composite
+def histories(draw):
+    """Some collections after each other: images arrive in any window, leave, stand for others, and turn out alike."""
+    windows = st.sampled_from(["w1", "w2", "w3"])
+    authors = st.sampled_from([None, None, "ann", "bob", "cid", "dee"])
+    numbers = iter(range(1000))
+    present, linked, runs = {}, set(), []
+    for _ in range(draw(st.integers(2, 5))):
+        for gone in draw(st.sets(st.sampled_from(sorted(present)), max_size=3)) if present else ():
+            del present[gone]
+        for _ in range(draw(st.integers(1, 10))):
+            present[image_name(next(numbers))] = (draw(windows), draw(authors))
+        names = st.sampled_from(sorted(present))
+        linked |= draw(st.sets(st.tuples(names, names).filter(lambda pair: pair[0] < pair[1]), max_size=4))
+        aside = draw(st.sets(names, max_size=len(present) - 1))
+        kept = st.sampled_from(sorted(present.keys() - aside))
+        rows = [(name, *present[name], draw(kept) if name in aside else name) for name in sorted(present)]
+        runs.append((rows, [pair for pair in sorted(linked) if present.keys() >= set(pair)], draw(st.sets(names))))
+    return runs
+
+
+@settings(max_examples=200, deadline=None)
+@given(histories())
+def test_whoever_was_in_a_data_set_never_changes_sides(runs):
+    known = {}
+    for rows, linked, labelled in runs:
+        images = unique(rows)
+        last = dict(zip(images["canonical_id"], images["image_id"], strict=True))  # of the cluster: some file of it
+        images["best_image_id"] = images["canonical_id"].map(last)
+        assigned = assign_splits(images, pairs(*linked), SplitSettings(), known).set_index("image_id")
+        split = assigned["split"].dropna()
+        files = pd.Series(split.to_numpy(), assigned.loc[split.index, "file_id"])
+        used = {**files.to_dict(), **split.to_dict()}
+        for name, now in used.items():
+            assert known.get(name, now) == now
+        assert assigned.groupby("group_id")["split"].nunique().le(1).all()
+        for a, b in linked:
+            if {a, b} <= used.keys():
+                assert used[a] == used[b]
+        by = images[images["kept"]].set_index("image_id")["author_hmac"]
+        for _, theirs in split.groupby(by.reindex(split.index)):
+            assert theirs.nunique() == 1
+        assert (assigned["reason"].isna() == assigned["split"].notna()).all()
+        inside = assigned[assigned["split"].notna() & assigned.index.isin(labelled)]
+        known |= keep(inside)

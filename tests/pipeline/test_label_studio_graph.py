@@ -27,6 +27,7 @@ from pipeline.exported import Exported
 from pipeline.graph import build_definitions
 from pipeline.locks import label_studio_lock, one_at_a_time
 from pipeline.partitions import model_key
+from pipeline.resources import now
 from pipeline.run import Step, model_steps, run_steps
 from pipeline.sensors import NEW_WORK
 from pipeline.settings import Settings, SettingsError, load_settings
@@ -80,7 +81,8 @@ def test_a_live_source_brings_assets_jobs_a_check_and_a_sensor_that_is_off(live:
     for name, deps in LIVE_ASSETS.items():
         assert {key.to_user_string() for key in graph.get(dg.AssetKey(name)).parent_keys} == deps
     assert {key.to_user_string() for key in graph.get(dg.AssetKey("annotations")).parent_keys} == {"queued_tasks"}
-    assert selected(definitions, jobs.COLLECTION) >= {"label_tasks", "queued_tasks"}
+    assert "queued_tasks" not in selected(definitions, jobs.COLLECTION)  # a step of its own, which always runs
+    assert selected(definitions, jobs.NEW_WINDOW) >= {"posts", "unique_images", "label_tasks", "queued_tasks"}
     assert selected(definitions, jobs.LABELS) >= {"annotation_versions", "prediction_acceptance", "returned_tasks"}
     assert selected(definitions, jobs.QUEUE) == {"queued_tasks"}
     assert selected(definitions, jobs.PRE_ANNOTATION) == {"pre_annotations"}
@@ -96,11 +98,14 @@ def test_labels_of_a_file_bring_none_of_them(from_file: Settings) -> None:
     definitions = build_definitions(from_file)
     graph = definitions.resolve_asset_graph()
     assert not {key.to_user_string() for key in graph.get_all_asset_keys()} & set(LIVE_ASSETS)
-    assert not definitions.sensors
+    assert NEW_WORK not in {sensor.name for sensor in definitions.sensors or ()}
     names = {job.name for job in definitions.resolve_all_job_defs()}
     assert not names & {jobs.QUEUE, jobs.PRE_ANNOTATION, jobs.RETURN}
     assert "no_answer_lost" not in {key.name for key in graph.asset_check_keys}
-    assert {key.to_user_string() for key in graph.get(dg.AssetKey("annotations")).parent_keys} == {"label_tasks"}
+    assert {key.to_user_string() for key in graph.get(dg.AssetKey("annotations")).parent_keys} == {
+        "label_tasks",
+        "label_file",
+    }
     assert {step.job for step in model_steps(from_file)}.isdisjoint({jobs.PRE_ANNOTATION, jobs.RETURN})
 
 
@@ -382,7 +387,7 @@ def look(settings: Settings, instance: dg.DagsterInstance | None = None) -> Any:
     definitions = build_definitions(settings)
     with instance or dg.DagsterInstance.ephemeral() as used:
         context = dg.build_sensor_context(
-            instance=used, resources={"settings": settings, "storage": storage_of(settings)}
+            instance=used, resources={"settings": settings, "storage": storage_of(settings), "clock": now}
         )
         return definitions.resolve_sensor_def(NEW_WORK)(context)
 

@@ -1,5 +1,6 @@
 """The asset of the trainings: a model that could not be stored is not trained again."""
 
+import json
 from pathlib import Path
 
 import dagster as dg
@@ -7,8 +8,10 @@ import pyarrow as pa
 import pytest
 
 from modeling.correlation import correlation_table
+from modeling.label_sets import data_set_version
 from modeling.settings import GraphSettings
 from pipeline.assets.training import training_assets
+from pipeline.model_inputs import read_inputs_table
 from pipeline.partitions import model_key
 from pipeline.settings import Settings, load_settings
 from pipeline.storage import Storage
@@ -106,6 +109,13 @@ def test_a_model_that_could_not_be_stored_is_there_at_once_when_it_can(settings:
     (model,) = result.asset_materializations_for_node("training")[:1]
     folder = Path(str(model.metadata["weights"].value))
     assert folder == Storage(settings.data.location).model_path("colours", "basic_cnn")
-    assert sorted(path.name for path in folder.iterdir()) == ["card.json", "model.safetensors", "seed-0", "seed-1"]
+    names = ["card.json", "inputs", "model.safetensors", "seed-0", "seed-1"]
+    assert sorted(path.name for path in folder.iterdir()) == names
+    kept = read_inputs_table("data_set", (folder / "inputs/data_set.parquet").read_bytes())
+    assert data_set_version(kept) == model.metadata["data_set_version"].value
+    written = json.loads((folder / "inputs/settings.json").read_text(encoding="utf-8"))
+    assert written["training"] == settings.training.model_dump(mode="json")
+    assert written["backbone"] == settings.backbone.model_dump(mode="json")
+    assert written["packages"].keys() >= {"python", "torch"}
     assert model.metadata["device"].value == "cpu"
     assert model.metadata["precision"].value == "float32"

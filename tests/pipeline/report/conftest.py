@@ -22,6 +22,7 @@ from modeling.published import TABLE_2
 from modeling.settings import GraphSettings, SplitSettings
 from modeling.slices import slices
 from pipeline.report import LabelSetResult, ModelResult, ReportData
+from tests.pipeline.report.operation_frames import card, lineage, operation_frames, promotions, training_requests
 
 START = pd.Timestamp("2019-07-01", tz="UTC")
 WINDOWS = [(START + pd.Timedelta(weeks=week)).strftime("%Y-%m-%d") for week in range(9)]
@@ -351,7 +352,7 @@ def model_result(key, scores, seeds, facts):
     )
 
 
-def label_set(name, names, labels, random, seeds, tau):
+def label_set(name, names, labels, agreed, random, seeds, tau):
     data_set = data_set_frame(labels, names)
     scores = {key: scores_frame(data_set, names, skill, random, seeds) for key, skill in SKILL.items()}
     correlation = correlation_table(data_set, names, GraphSettings(tau=tau)).to_pandas()
@@ -374,6 +375,10 @@ def label_set(name, names, labels, random, seeds, tau):
         ablation=ablation_frame(random) if seeds > 1 else None,
         comparison=compare(scores, resamples=200).to_pandas(),
         models=[model_result(key, table, seeds, facts) for key, table in scores.items()],
+        promotions=promotions(),
+        training_requests=training_requests(),
+        card=card(name, names, data_set, agreed),
+        card_files=[f"data_cards/{name}/README.md", f"croissant-{name}.json"],
         data_set_version="cd" * 32,
         graph_hash="ab" * 32,
     )
@@ -402,12 +407,14 @@ def make_data(posts=1500):
         title="Fashion styles of summer 2019",
         notices=["The pictures of this run are drawn by the demo, and its experts are simulated."],
         label_sets=[
-            label_set("top-5", order[:5], frames["labels"], random, seeds=3, tau=0.4),
-            label_set("top-7", order[:7], frames["labels"], random, seeds=1, tau=0.7),
+            label_set("top-5", order[:5], frames["labels"], frames["agreement"], random, seeds=3, tau=0.4),
+            label_set("top-7", order[:7], frames["labels"], frames["agreement"], random, seeds=1, tau=0.7),
         ],
         versions={"stylegraph": "0.1.0", "torch": "2.13.0"},
         settings={"graph": {"tau": "validation", "p": 0.2}, "architectures": list(SKILL)},
         thumbnail=drawing,
+        lineage=lineage(),
+        **operation_frames({"top-5": order[:5], "top-7": order[:7]}),
         **frames,
     )
 

@@ -1,0 +1,79 @@
+"""dagster.yaml follows the settings."""
+
+import multiprocessing
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.instance import POSTGRES_VARIABLE, instance_folder, open_instance
+from pipeline.run_launcher import DetachedRunLauncher
+from pipeline.settings import Settings, SettingsError, load_settings
+from tests.pipeline.small_case import SETTINGS, write_case
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    return write_case(tmp_path, images=1)
+
+
+def read(settings: Settings) -> dict:
+    return yaml.safe_load((instance_folder(settings) / "dagster.yaml").read_text())
+
+
+def test_the_instance_works_as_the_settings_say(config: Path) -> None:
+    config.write_text(SETTINGS + "\n[automation]\nruns_at_once = 3\nretries = 4\n")
+    with open_instance(load_settings(config)) as instance:
+        assert isinstance(instance.run_launcher, DetachedRunLauncher)
+        queue = instance.get_concurrency_config().run_queue_config
+        assert queue is not None
+        assert queue.max_concurrent_runs == 3
+        assert queue.tag_concurrency_limits == [{"key": "stylegraph/training", "value": "true", "limit": 1}]
+        assert instance.run_monitoring_enabled
+        assert instance.run_monitoring_poll_interval_seconds == 5
+        assert instance.run_retries_max_retries == 4
+        assert not instance.run_retries_retry_on_asset_or_op_failure
+        assert not instance.telemetry_enabled
+        assert not instance.nux_enabled
+
+
+def test_an_older_file_is_brought_up_to_date(config: Path) -> None:
+    settings = load_settings(config)
+    old = instance_folder(settings) / "dagster.yaml"
+    old.write_text("telemetry:\n  enabled: false\nnux:\n  enabled: false\n")
+    assert read(settings)["run_launcher"]["class"] == "DetachedRunLauncher"
+
+
+def test_a_file_that_is_right_is_not_written_again(config: Path) -> None:
+    settings = load_settings(config)
+    path = instance_folder(settings) / "dagster.yaml"
+    before = path.stat()
+    instance_folder(settings)
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_no_retries_means_none(config: Path) -> None:
+    config.write_text(SETTINGS + "\n[automation]\nretries = 0\n")
+    assert read(load_settings(config))["run_retries"]["enabled"] is False
+
+
+def test_postgres_needs_its_address(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(POSTGRES_VARIABLE, raising=False)
+    config.write_text(SETTINGS + '\n[dagster]\nstorage = "postgres"\n')
+    with pytest.raises(SettingsError, match=POSTGRES_VARIABLE):
+        instance_folder(load_settings(config))
+
+
+def _open(config: Path) -> None:
+    with open_instance(load_settings(config)) as instance:
+        assert instance.get_runs_count() == 0
+
+
+def test_many_may_open_a_new_instance_at_once(config: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_open, args=(config,)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0] * 4
