@@ -34,7 +34,7 @@ dev: $(READY)  ## the Dagster UI on 127.0.0.1, on the instance of the last run
 	@$(BIN)/stylegraph dev
 
 simulate-year: $(READY)  ## 52 simulated weeks through the real schedules and sensors: what was planted beside what was found
-	@$(BIN)/stylegraph simulate-year
+	@$(BIN)/python -m pipeline.simulation
 
 test: $(READY)  ## everything that needs no server of its own
 	@$(BIN)/python -m pytest

@@ -2,15 +2,22 @@
 
 import re
 import unicodedata
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from labeling.name_lookup import NameLookup
+from labeling.tables import LABEL_TASKS
 
 WITHDRAWN = "withdrawn"  # the reason of an image that somebody withdrew: of its rows nothing is kept
+INDEXED = ["image_id", "image_ids", "names", "name_image_ids"]  # columns of LABEL_TASKS
 _IMAGE_ID = re.compile(r"[0-9a-f]{64}")
 _UPLOAD_PREFIX = re.compile(r"^[0-9a-f]{8}-")  # Label Studio puts it before the name of an uploaded file
 
@@ -39,35 +46,28 @@ class ImageIndex:
     upload. A name borne by images of two clusters means none of them.
     """
 
-    def __init__(
-        self,
-        canonical: dict[str, str],
-        names: list[tuple[str, str]],
-        withdrawn: Callable[[str], bool] = lambda spelling: False,
-    ):
-        """Index the ``canonical`` image of every image id, and ``(name, image id)`` pairs.
+    def __init__(self, tasks: pa.Table, withdrawn: Callable[[str], bool] = lambda spelling: False) -> None:
+        """Index the images of ``LABEL_TASKS`` rows: columns image_id, image_ids, names, name_image_ids.
 
         ``withdrawn`` says of an image id or another name whether the image that bore it was withdrawn.
         """
-        self._canonical = canonical
         self._withdrawn = withdrawn
-        self._by_name: defaultdict[str, set[str]] = defaultdict(set)
-        self._by_file_name: defaultdict[str, set[str]] = defaultdict(set)
-        for name, image_id in names:
-            self._by_name[_normal(name)].add(image_id)
-            self._by_file_name[_file_name(_path(_normal(name)))].add(image_id)
+        self._canonical, self._task_of, self._images = _listed(tasks, "image_ids")
+        _, _, names = _listed(tasks, "names")
+        _, _, self._bearers = _listed(tasks, "name_image_ids")
+        self._by_id = NameLookup(self._images)
+        self._by_name = NameLookup(names, _normal)
+        self._by_file_name = NameLookup(names, lambda name: _file_name(_path(_normal(name))))
 
     @classmethod
-    def from_tasks(cls, tasks: pd.DataFrame, withdrawn: Callable[[str], bool] = lambda spelling: False) -> Self:
+    def from_tasks(
+        cls, tasks: pa.Table | pd.DataFrame, withdrawn: Callable[[str], bool] = lambda spelling: False
+    ) -> Self:
         """Build the index from rows of ``LABEL_TASKS``."""
-        canonical: dict[str, str] = {}
-        names: list[tuple[str, str]] = []
-        for image_id, members, task_names, bearers in zip(
-            tasks["image_id"], tasks["image_ids"], tasks["names"], tasks["name_image_ids"], strict=True
-        ):
-            canonical.update(dict.fromkeys(members, image_id))
-            names.extend(zip(task_names, bearers, strict=True))
-        return cls(canonical, names, withdrawn)
+        if isinstance(tasks, pd.DataFrame):
+            fields = [LABEL_TASKS.field(name) for name in INDEXED]
+            tasks = pa.table([pa.array(tasks[field.name], field.type) for field in fields], names=INDEXED)
+        return cls(tasks, withdrawn)
 
     def resolve(self, name: str) -> ImageReference | UnresolvedImage:
         """Find the image that ``name`` means, or say why there is none."""
@@ -80,26 +80,41 @@ class ImageIndex:
 
     def _candidates(self, name: str) -> Iterator[set[str]]:
         yield self._known_id(name)
-        yield self._by_name.get(name, set())
+        yield self._called(self._by_name, name)
         path = _path(name)
-        yield self._by_name.get(path, set())
+        yield self._called(self._by_name, path)
         file_name = _file_name(path)
         yield self._known_id(file_name)
-        yield self._by_file_name.get(file_name, set())
-        yield self._by_file_name.get(_UPLOAD_PREFIX.sub("", file_name), set())
+        yield self._called(self._by_file_name, file_name)
+        yield self._called(self._by_file_name, _UPLOAD_PREFIX.sub("", file_name))
+
+    def _called(self, names: NameLookup, name: str) -> set[str]:
+        return {self._bearers[row].as_py() for row in names.rows(name)}
 
     def _known_id(self, text: str) -> set[str]:
         text = text.lower()
-        return {text} if _IMAGE_ID.fullmatch(text) and text in self._canonical else set()
+        return {text} if _IMAGE_ID.fullmatch(text) and self._by_id.rows(text) else set()
+
+    def _cluster(self, image_id: str) -> str:
+        """Return the canonical image of an image's cluster."""
+        row = self._by_id.rows(image_id)[-1]
+        return str(self._canonical[int(self._task_of[row])].as_py())
 
     def _one_cluster(self, name: str, image_ids: set[str]) -> ImageReference | UnresolvedImage:
-        clusters = sorted({self._canonical[image_id] for image_id in image_ids})
+        clusters = sorted({self._cluster(image_id) for image_id in image_ids})
         if len(clusters) > 1:
             return UnresolvedImage(
                 "ambiguous_image", f"{len(clusters)} images are called {name!r}; use the full path, address or image id"
             )
         labeled = clusters[0] if clusters[0] in image_ids else min(image_ids)
         return ImageReference(clusters[0], labeled)
+
+
+def _listed(tasks: pa.Table, column: str) -> tuple[pa.Array, NDArray[np.int64], pa.Array]:
+    """Return the tasks' images, and of a column of lists all items, each with the row of its task."""
+    lists = tasks.column(column).combine_chunks()
+    canonical = tasks.column("image_id").combine_chunks()
+    return canonical, np.asarray(pc.list_parent_indices(lists), dtype=np.int64), pc.list_flatten(lists)
 
 
 def spellings(name: str) -> list[str]:

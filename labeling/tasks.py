@@ -1,9 +1,8 @@
 """What the experts get to see: one task for each unique image, with the context of its post."""
 
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from pathlib import PurePosixPath
 from typing import Any
 
 import pandas as pd
@@ -12,15 +11,11 @@ import pyarrow as pa
 from labeling.config import ATTENTION
 from labeling.studio.pictures import local_files_url
 from labeling.tables import LABEL_TASKS
+from labeling.task_columns import SOURCES, stored_path, task_batches
 
 MOST_TEXT = 500  # characters of a stranger's text that an expert is shown
 
 _JOINER = "\u200d"  # a control character that emoji are made with
-
-
-def stored_path(image_id: str) -> str:
-    """Return the path of an image's bytes inside the data location."""
-    return str(PurePosixPath("images", image_id[:2], image_id))
 
 
 def label_tasks(
@@ -40,30 +35,14 @@ def label_tasks(
         posts: rows of ``POSTS`` of all windows.
         path_of: from an image id to its path inside the data location.
     """
-    kept = unique[unique["kept"].astype(bool)].sort_values("image_id")
-    members = unique.sort_values("image_id").groupby("canonical_id")["image_id"].agg(list)
-    names = _names(unique, images)
-    alt_texts = _alt_texts(images)
-    hashtags = posts.drop_duplicates("post_id").set_index("post_id")["hashtags"]
-    rows: list[dict[str, object]] = []
-    for image_id, window, best, created_at, post_id in zip(
-        kept["image_id"], kept["window"], kept["best_image_id"], kept["created_at"], kept["post_id"], strict=True
-    ):
-        known_as = names.get(image_id, [])
-        rows.append(
-            {
-                "image_id": image_id,
-                "window": window,
-                "image_path": path_of(best),
-                "created_at": None if pd.isna(created_at) else created_at,
-                "hashtags": list(hashtags.get(post_id, ())),
-                "alt_text": alt_texts.get((post_id, image_id)),
-                "names": [name for name, _ in known_as],
-                "name_image_ids": [bearer for _, bearer in known_as],
-                "image_ids": members[image_id],
-            }
-        )
-    return pa.Table.from_pylist(rows, schema=LABEL_TASKS)
+    frames = {"unique_images": unique, "images": images, "posts": posts}
+
+    def read(name: str, columns: Sequence[str]) -> pa.Table:
+        fields = [SOURCES[name].field(column) for column in columns]
+        arrays = [pa.array(frames[name][field.name], field.type, from_pandas=True) for field in fields]
+        return pa.table(arrays, names=list(columns))
+
+    return pa.Table.from_batches(task_batches(read, path_of), LABEL_TASKS)
 
 
 def label_studio_tasks(
@@ -93,25 +72,6 @@ def task_data(row: Mapping[str, Any], image_url: Callable[[str], str] = local_fi
         "window": row["window"],
         ATTENTION: "",
     }
-
-
-def _names(unique: pd.DataFrame, images: pd.DataFrame) -> dict[str, list[tuple[str, str]]]:
-    """For each canonical image, the addresses and file names of its cluster's images, sorted."""
-    canonical = dict(zip(unique["image_id"], unique["canonical_id"], strict=True))
-    known = images[images["image_id"].isin(list(canonical))]
-    names: dict[str, list[tuple[str, str]]] = {}
-    for url, image_id in sorted(set(zip(known["url"], known["image_id"], strict=True))):
-        names.setdefault(canonical[image_id], []).append((url, image_id))
-    return names
-
-
-def _alt_texts(images: pd.DataFrame) -> dict[tuple[str, str], str]:
-    """For each image of a post, the first alt text it has there."""
-    described = images[images["alt_text"].notna() & (images["alt_text"] != "")]
-    described = described.sort_values(["post_id", "image_id", "media_index"])
-    described = described.drop_duplicates(["post_id", "image_id"])
-    keys = zip(described["post_id"], described["image_id"], strict=True)
-    return dict(zip(keys, described["alt_text"], strict=True))
 
 
 def _date(moment: Any) -> str:

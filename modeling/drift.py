@@ -16,8 +16,6 @@ distance is above its threshold: with many images any test finds differences tha
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,20 +23,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from modeling.drift_reference import MOST_EMBEDDINGS, Reference, Sample, Seen
 from modeling.errors import ModelingError
-from modeling.following import Answers, Floats, FollowedSet, Ints, Read, answers, predicted_rows
+from modeling.following import Answers, FollowedSet, Ints, Read, answers, predicted_rows
 from modeling.paired_tests import holm
 from modeling.settings import DriftSettings
-from modeling.shifts import (
-    Matrix,
-    Shift,
-    SortedColumns,
-    chi_squared,
-    effective_size,
-    largest_ks,
-    mean_discrepancy,
-    sorted_columns,
-)
+from modeling.shifts import Shift, chi_squared, largest_ks, mean_discrepancy
 from modeling.tables import DRIFT
 from modeling.window_answers import list_matrix
 
@@ -50,7 +40,6 @@ TESTS = {
     SCORES: "kolmogorov_smirnov",
     EMBEDDINGS: "mmd_permutation",
 }
-MOST_SCORES, MOST_EMBEDDINGS = 20_000, 500  # images of a sample; more are drawn from
 
 _Row = dict[str, Any]
 
@@ -67,8 +56,9 @@ def drift_table(
     ``windows`` are all windows in order of time; ``read`` gives the STYLE_PREDICTIONS rows of one, and is called once
     for a window, or twice where one champion was trained on it and another was not. Predictions of other models than
     the champion are passed over. A window of fewer than ``least_images`` images, or with so few to compare it with, has
-    a row without a result, which never counts as drifted (nor does one where nothing was held out); a window without an image has no row. ``labels`` are LABELS
-    rows. Raises ModelingError when predictions lack a column, or ``trained_on`` lacks a champion.
+    a row without a result, which never counts as drifted; nor does one whose champion held nothing out. A window
+    without an image has no row. ``labels`` are LABELS rows. Raises ModelingError when predictions lack a column, or
+    ``trained_on`` lacks a champion.
     """
     watches = [_Watch(followed, answers(labels, followed), settings) for followed in sets if followed.champion]
     known = [window for window in windows if any(window in watch.trained for watch in watches)]
@@ -80,104 +70,6 @@ def drift_table(
         for watch in watches:
             watch.test(window, table)
     return pa.Table.from_pylist([row for watch in watches for row in watch.rows(windows)], DRIFT)
-
-
-class _Sample:
-    """At most so many rows of a matrix that comes in parts, each row as likely as another."""
-
-    def __init__(self, most: int, seed: int) -> None:
-        self._most, self._random = most, np.random.default_rng(seed)
-        self._rows: Matrix | None = None
-        self._keys: Floats = np.zeros(0)
-
-    def add(self, rows: Matrix) -> None:
-        self._keys = np.concatenate([self._keys, self._random.random(len(rows))])
-        self._rows = rows if self._rows is None else np.concatenate([self._rows, rows])
-        if len(rows) and len(self._keys) > self._most:
-            kept = np.sort(np.argpartition(self._keys, self._most - 1)[: self._most])
-            self._keys, self._rows = self._keys[kept], self._rows[kept]
-
-    @property
-    def rows(self) -> Matrix:
-        return np.zeros((0, 0), dtype=np.float32) if self._rows is None else self._rows
-
-
-class _Part:
-    """Images of the training windows that stand for equally many images each, as the champion sees them."""
-
-    def __init__(self, labels: int, seed: int) -> None:
-        self.images = 0
-        self.mains = np.zeros(labels, dtype=np.int64)
-        self.scores, self.embeddings = _Sample(MOST_SCORES, seed), _Sample(MOST_EMBEDDINGS, seed)
-
-    def add(self, seen: "_Seen") -> None:
-        self.images += len(seen.scores)
-        self.mains += seen.mains
-        self.scores.add(seen.scores)
-        self.embeddings.add(seen.embeddings)
-
-
-class _Reference:
-    """Images of the training windows that the champion did not learn from, weighted to the windows' mix."""
-
-    def __init__(self, labels: int, seed: int) -> None:
-        self.learned = 0  # images that the champion learned from
-        self.held_out, self.others = _Part(labels, seed), _Part(labels, seed)
-        self._seed = seed
-
-    @property
-    def images(self) -> int:
-        return self.held_out.images + self.others.images
-
-    @property
-    def stands_for_all(self) -> bool:
-        """Whether there are images in the place of those that the champion learned from."""
-        return self.held_out.images > 0 or not self.learned
-
-    @property
-    def _weight(self) -> float:
-        """Images that a held-out one stands for; any other stands for itself."""
-        return 1 + self.learned / max(self.held_out.images, 1)
-
-    @cached_property
-    def mains(self) -> Floats:
-        """Images by predicted main label (C,), their sum the effective size; to be asked for when all is added."""
-        counts = self._weight * self.held_out.mains + self.others.mains
-        sizes = np.repeat([self._weight, 1.0], [self.held_out.images, self.others.images])
-        return np.asarray(counts * (effective_size(sizes) / max(counts.sum(), 1)))
-
-    @cached_property
-    def scores(self) -> SortedColumns:
-        """The images' scores; to be asked for when all is added."""
-        parts = [part for part in (self.held_out, self.others) if part.images]
-        each = [self._weight if part is self.held_out else 1.0 for part in parts]
-        drawn = [part.scores.rows for part in parts]
-        totals = [weight * part.images / len(rows) for weight, part, rows in zip(each, parts, drawn, strict=True)]
-        return sorted_columns(np.concatenate(drawn), np.repeat(totals, [len(rows) for rows in drawn]))
-
-    @cached_property
-    def embeddings(self) -> Matrix:
-        """Vectors drawn without replacement with the mix of all images: a permutation test needs equal weights."""
-        held_out, others = self.held_out.embeddings.rows, self.others.embeddings.rows
-        if not len(held_out) or not len(others):
-            return others if len(others) else held_out
-        share = self._weight * self.held_out.images / (self._weight * self.held_out.images + self.others.images)
-        most = min(MOST_EMBEDDINGS, len(held_out) / share, len(others) / (1 - share))
-        random = np.random.default_rng(self._seed)
-        counts = round(most * share), round(most * (1 - share))
-        parts = [
-            rows[random.permutation(len(rows))[:count]] for rows, count in zip((held_out, others), counts, strict=True)
-        ]
-        return np.concatenate(parts)
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """Images of one window as the champion sees them."""
-
-    mains: Ints  # (C,): images with the label as predicted main label
-    scores: Matrix  # (N, C)
-    embeddings: Matrix  # (N, D)
 
 
 class _Watch:
@@ -197,7 +89,7 @@ class _Watch:
         test = data_set.loc[data_set["split"] == "test", "image_id"]
         self._held_out = pa.array(sorted(test), pa.string())
         self._main_counts = _counts(data_set["main"], followed.labels)
-        self._reference: _Reference | None = None
+        self._reference: Reference | None = None
         self._labels: list[str] = list(followed.labels)  # the champion's, when its first answer was read
         self._found: list[_Row] = []
 
@@ -209,7 +101,7 @@ class _Watch:
             return
         self._labels = rows["labels"][0].as_py()
         if self._reference is None:
-            self._reference = _Reference(len(self._labels), self._settings.seed)
+            self._reference = Reference(len(self._labels), self._settings.seed)
         reference, learned = self._reference, pc.is_in(rows["image_id"], self._learned)
         reference.learned += pc.sum(learned).as_py()
         rows = rows.filter(pc.invert(learned))
@@ -224,7 +116,7 @@ class _Watch:
         if window in self.trained or not rows.num_rows:
             return
         seen, settings = self._seen(rows), self._settings
-        reference = self._reference or _Reference(len(self._labels), settings.seed)
+        reference = self._reference or Reference(len(self._labels), settings.seed)
         enough = reference.stands_for_all and min(rows.num_rows, reference.images) >= settings.least_images
         images = {"images": rows.num_rows, "reference_images": reference.images}
         shift = chi_squared(seen.mains, reference.mains) if enough else None
@@ -264,8 +156,8 @@ class _Watch:
             shown = {"images": images, "reference_images": total}
             self._add(window, EXPERT_LABELS, settings.most_label_shift, shift, **shown)
 
-    def _moved(self, seen: _Seen, reference: _Reference) -> Shift:
-        drawn = _Sample(MOST_EMBEDDINGS, self._settings.seed)
+    def _moved(self, seen: Seen, reference: Reference) -> Shift:
+        drawn = Sample(MOST_EMBEDDINGS, self._settings.seed)
         drawn.add(seen.embeddings)
         return mean_discrepancy(drawn.rows, reference.embeddings, self._settings.permutations, self._settings.seed)
 
@@ -276,10 +168,10 @@ class _Watch:
         )
         return table.filter(own).combine_chunks()
 
-    def _seen(self, rows: pa.Table) -> _Seen:
+    def _seen(self, rows: pa.Table) -> Seen:
         self._labels = rows["labels"][0].as_py()
         mains = _counts(rows["main"].to_pandas(), self._labels)
-        return _Seen(mains, list_matrix(rows["probabilities"]), list_matrix(rows["embedding"]))
+        return Seen(mains, list_matrix(rows["probabilities"]), list_matrix(rows["embedding"]))
 
     def _add(self, window: str, what: str, threshold: float, shift: Shift | None, **more: Any) -> None:
         names = Shift._fields

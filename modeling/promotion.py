@@ -5,15 +5,14 @@ Both are judged on the same test images, which neither of them learned from. The
 images: several pictures of one author are several, so intervals are too narrow where a few authors gave most of them.
 """
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from modeling.challenge_scores import changed_labels, labels_of, of_test_split, same_truth, with_labels
 from modeling.errors import ModelingError
 from modeling.evaluate import compare
 from modeling.label_sets import as_frame
@@ -144,7 +143,7 @@ def decide(
 
     Raises ModelingError when the two were not scored on the same images, and as ``scored_images`` does.
     """
-    test = _test_rows(challenger)
+    test = of_test_split(challenger)
     images = int(test["image_id"].nunique())
     found = Decision(REFUSED, "", "", images, challenger_newest=newest[0], champion_newest=newest[1])
     if len(test):
@@ -156,7 +155,7 @@ def decide(
     if champion is None:
         return _first(found, settings)
     how = _How(settings, resamples, seed, 0.0 if history is None else _lost_by_newer(history))
-    return _second(found, test, _test_rows(champion), how)
+    return _second(found, test, of_test_split(champion), how)
 
 
 @dataclass(frozen=True)
@@ -188,19 +187,19 @@ def _second(found: Decision, test: pd.DataFrame, champion: pd.DataFrame, how: _H
         return replace(found, rule="too_few_images", reason=reason)
     if found.challenger_value < settings.least_score:
         return _below_floor(found, settings)
-    if any(_changed(_labels(test), _labels(champion))):
+    if any(changed_labels(labels_of(test), labels_of(champion))):
         return _of_other_labels(found, test, champion, how)
-    found = _compared(found, test, _same_truth(champion, test), how)
+    found = _compared(found, test, same_truth(champion, test), how)
     return _better_or_newer(found, how)
 
 
 def _of_other_labels(found: Decision, test: pd.DataFrame, champion: pd.DataFrame, how: _How) -> Decision:
     """Decide where the label set has other labels than the champion: by those that both know."""
-    settings, before = how.settings, _labels(champion)
-    came, went = _changed(_labels(test), before)
+    settings, before = how.settings, labels_of(champion)
+    came, went = changed_labels(labels_of(test), before)
     parts = [f"{'came' if side is came else 'went'}: {', '.join(side)}" for side in (came, went) if side]
     what = f"the label set's labels changed ({'; '.join(parts)})"
-    common = [label for label in _labels(test) if label in before]
+    common = [label for label in labels_of(test) if label in before]
     known = [{main, *subs} <= set(common) for main, subs in zip(test["main"], test["subs"], strict=True)]
     shared = test[known]
     images = int(shared["image_id"].nunique())
@@ -209,10 +208,10 @@ def _of_other_labels(found: Decision, test: pd.DataFrame, champion: pd.DataFrame
         return replace(found, decision=PROMOTED, rule="labels_changed", reason=f"{reason}; {_own(found)}")
     own = _own(found)
     theirs = champion[champion["image_id"].isin(set(shared["image_id"]))]
-    shared = _with_labels(shared, common)
+    shared = with_labels(shared, common)
     value = float(scored_images(shared, "test").hits.mean())
     found = replace(found, images=images, challenger_value=value)
-    found = _compared(found, shared, _same_truth(theirs, shared), how)
+    found = _compared(found, shared, same_truth(theirs, shared), how)
     difference, low, p_value = found.difference or 0.0, found.low or 0.0, found.p_value or 0.0
     surely_worse = difference < 0 and p_value < settings.significance and low < -settings.margin
     on = f"on the {len(common)} labels that both know: {_numbers(found)}"
@@ -247,8 +246,8 @@ def _better_or_newer(found: Decision, how: _How) -> Decision:
     total = how.so_far + difference
     if total < -settings.margin:
         reason = (
-            f"not better: with the newer models before it, it is {-100 * total:.1f} points worse than the last champion "
-            f"that won, more than {margin}: {numbers}"
+            f"not better: with the newer models before it, it is {-100 * total:.1f} points worse than the last "
+            f"champion that won, more than {margin}: {numbers}"
         )
         return replace(found, rule="not_better", reason=reason)
     reason = f"not worse by more than {margin} points, and its images are {days} days newer: {numbers}"
@@ -286,40 +285,6 @@ def _below_floor(found: Decision, settings: PromotionSettings) -> Decision:
 def _rolled_back_from(history: pd.DataFrame | pa.Table) -> set[str]:
     rows = as_frame(history)
     return set(rows.loc[rows["decision"] == ROLLED_BACK, "champion_before"].dropna())
-
-
-def _test_rows(scores: pd.DataFrame | pa.Table) -> pd.DataFrame:
-    rows = as_frame(scores)
-    return rows[rows["split"] == "test"]
-
-
-def _labels(scores: pd.DataFrame) -> list[str]:
-    return list(scores["labels"].iloc[0]) if len(scores) else []
-
-
-def _changed(now: Sequence[str], before: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Labels that came and labels that went."""
-    return [label for label in now if label not in before], [label for label in before if label not in now]
-
-
-def _same_truth(champion: pd.DataFrame, challenger: pd.DataFrame) -> pd.DataFrame:
-    """The champion's rows with the truth, groups and labels of the challenger's, in their order."""
-    alone = sorted(set(champion["image_id"]) ^ set(challenger["image_id"]))
-    if alone:
-        raise ModelingError(f"image {alone[0]} was scored with one of champion and challenger only: score both on it")
-    truth = challenger.drop_duplicates("image_id").set_index("image_id")[["group_id", "main", "subs"]]
-    kept = champion.drop(columns=["group_id", "main", "subs"]).join(truth, on="image_id")
-    return _with_labels(kept, _labels(challenger))
-
-
-def _with_labels(scores: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
-    """The rows with the answers for these labels only, in this order."""
-    before, kept = _labels(scores), scores.copy()
-    order = np.array([before.index(label) for label in labels])
-    kept["labels"] = [list(labels)] * len(kept)
-    for name in ("scores", "logits"):
-        kept[name] = [np.asarray(values)[order] for values in kept[name]]
-    return kept
 
 
 def _days_newer(window: str | None, than: str | None) -> int | None:

@@ -180,8 +180,8 @@ class AnswerCollector:
         if np.bincount(inside, minlength=len(self._followed.labels)).min() >= LEAST_JUDGED:
             return found.take(np.flatnonzero(found.representative))
         self.notes.append(
-            f"{self._followed.name}: the error of model {version} is judged on images chosen by predictions too, because "
-            f"fewer than {LEAST_JUDGED} others of some label are labelled; label some in the order newest or random"
+            f"{self._followed.name}: the error of model {version} is judged on images chosen by predictions too, "
+            f"because fewer than {LEAST_JUDGED} others of some label are labelled: label some in order newest or random"
         )
         return found
 

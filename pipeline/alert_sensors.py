@@ -1,24 +1,36 @@
 """Sensors that notice failed runs and failed checks. They write to the log, and tell people who are to be told."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import dagster as dg
+from dagster._core.event_api import PartitionKeyFilter  # not exported at the top
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus  # not at the top
 from dagster._core.storage.tags import WILL_RETRY_TAG  # not exported at the top
 
-from pipeline.alerts import Alert, tell
+from pipeline.alerts import Alert
 from pipeline.reasons import REASON_TAG, one_line
 from pipeline.settings import Settings
-from pipeline.windows_due import PARTITION_TAG
+from pipeline.unsent_alerts import deliver, deliver_waiting
+from pipeline.windows_due import PARTITION_TAG, RANGE_TAGS
 
 FAILED_RUNS = "failed_runs"
 FAILED_CHECKS = "failed_checks"
+UNSENT_ALERTS = "unsent_alerts"
 MOST_LINES = 10
+LOOKED_AT = 20  # last results of a check, among which is that of the run and the one before it
+_ENDED = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
 INNER = 300  # characters of one reason
+_AGAIN = (
+    "put that right, then launch run {run} again in the Dagster UI (Runs, Re-execute from failure); "
+    "docs/operations.md says more"
+)
+_AS_SAID = "what the lines say, nothing else has to be launched again; docs/operations.md says more (run {run})"
 
 
 def alert_sensors() -> Sequence[dg.SensorDefinition]:
-    """Return the sensors of failed runs and of failed checks."""
-    return [_failed_runs(), _failed_checks()]
+    """Return the sensors of failed runs and of failed checks, and that which sends what could not be sent."""
+    return [_failed_runs(), _failed_checks(), _unsent_alerts()]
 
 
 def _failed_runs() -> dg.SensorDefinition:
@@ -33,12 +45,9 @@ def _failed_runs() -> dg.SensorDefinition:
         if run.tags.get(WILL_RETRY_TAG) == "true":
             context.log.info(f"run {run.run_id} failed and is started again")
             return
-        reasons = [*_failures(context), *_checks_of(context.instance, run, blocking=True)]
-        _say(
-            context,
-            settings,
-            _alert(f"{_title(context.instance, run)} failed", reasons or [context.failure_event.message or ""], run),
-        )
+        checks = sorted(_failed_in(context.instance, run), key=lambda check: not check.blocking)
+        reasons = [*_failures(context), *map(_line, checks)] or [context.failure_event.message or ""]
+        _say(context, settings, _alert(f"{_title(context.instance, run)} failed", reasons, _AGAIN, run))
 
     return failed_runs
 
@@ -48,33 +57,49 @@ def _failed_checks() -> dg.SensorDefinition:
         name=FAILED_CHECKS,
         run_status=dg.DagsterRunStatus.SUCCESS,
         default_status=dg.DefaultSensorStatus.STOPPED,
-        description="Tells people about the failed checks of a run that went well.",
+        description="Tells people about the failed checks of a run that went well, unless they had failed before, too.",
     )
     def failed_checks(context: dg.RunStatusSensorContext, settings: dg.ResourceParam[Settings]) -> None:
         """Say which checks failed, and what each of them says to do."""
         run = context.dagster_run
-        lines = _checks_of(context.instance, run)
+        failed = [(record, check) for record, check in _evaluations(context.instance, run) if not check.passed]
+        lines = [_line(check) for record, check in failed if not _failed_before(context.instance, record, check)]
+        if len(lines) < len(failed):
+            context.log.info(f"{len(failed) - len(lines)} checks failed as they did the last time")
         if lines:
             count = "a check" if len(lines) == 1 else f"{len(lines)} checks"
-            _say(context, settings, _alert(f"{count} of {_title(context.instance, run)} failed", lines, run))
+            _say(context, settings, _alert(f"{count} of {_title(context.instance, run)} failed", lines, _AS_SAID, run))
 
     return failed_checks
 
 
 def _say(context: dg.RunStatusSensorContext, settings: Settings, alert: Alert) -> None:
     context.log.warning(alert.text())
-    tell(alert, settings.alerts)
+    deliver(alert, settings.alerts, Path(context.instance.root_directory))
 
 
-def _alert(what: str, why: Sequence[str], run: dg.DagsterRun) -> Alert:
+def _unsent_alerts() -> dg.SensorDefinition:
+    @dg.sensor(
+        name=UNSENT_ALERTS,
+        minimum_interval_seconds=60,
+        default_status=dg.DefaultSensorStatus.STOPPED,
+        description="Sends the alerts that could not be sent, until they are.",
+    )
+    def unsent_alerts(context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]) -> dg.SkipReason:
+        """Try again; nothing is launched."""
+        sent = deliver_waiting(settings.alerts, Path(context.instance.root_directory))
+        return dg.SkipReason(f"{sent} alerts that had waited are sent" if sent else "no alert waits")
+
+    return unsent_alerts
+
+
+def _alert(what: str, why: Sequence[str], do: str, run: dg.DagsterRun) -> Alert:
     shown = [one_line(line, INNER) for line in why[:MOST_LINES]]
     if len(why) > MOST_LINES:
         shown.append(f"and {len(why) - MOST_LINES} more")
-    do = (
-        f"put that right, then launch run {run.run_id} again in the Dagster UI (Runs, Re-execute from failure); "
-        "docs/operations.md says more"
+    return Alert(
+        one_line(what), tuple(shown), do.format(run=run.run_id), run.run_id, run.job_name, run.tags.get(REASON_TAG)
     )
-    return Alert(one_line(what), tuple(shown), do, run.run_id, run.job_name, run.tags.get(REASON_TAG))
 
 
 def _title(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
@@ -86,7 +111,7 @@ def _title(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
         ).records
         keys = [str(record.asset_key.to_user_string()) for record in planned if record.asset_key is not None]
         name = (", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")) or "checks"
-    partition = run.tags.get(PARTITION_TAG)
+    partition = run.tags.get(PARTITION_TAG) or " to ".join(run.tags[tag] for tag in RANGE_TAGS if tag in run.tags)
     return f"{name} ({partition})" if partition else name
 
 
@@ -103,14 +128,30 @@ def _failures(context: dg.RunFailureSensorContext) -> Iterable[str]:
         yield f"{event.step_key}: {error.message if error is not None else event.message}"
 
 
-def _checks_of(instance: dg.DagsterInstance, run: dg.DagsterRun, *, blocking: bool = False) -> list[str]:
-    """Return a line for each check of a run that failed; with ``blocking`` only for those that stopped it."""
+def _evaluations(
+    instance: dg.DagsterInstance, run: dg.DagsterRun
+) -> list[tuple[dg.EventLogRecord, dg.AssetCheckEvaluation]]:
+    """Return the results of all checks of a run, in order."""
     kind = dg.DagsterEventType.ASSET_CHECK_EVALUATION
-    lines = []
-    for record in instance.get_records_for_run(run.run_id, of_type=kind).records:
-        check = record.event_log_entry.get_dagster_event().asset_check_evaluation_data
-        if not check.passed and (check.blocking or not blocking):
-            kind_of = "error" if check.severity == dg.AssetCheckSeverity.ERROR else "warning"
-            said = check.description or "it says nothing"
-            lines.append(f"{kind_of}: {check.asset_key.to_user_string()}, {check.check_name}: {said}")
-    return lines
+    records = instance.get_records_for_run(run.run_id, of_type=kind).records
+    return [(one, one.event_log_entry.get_dagster_event().asset_check_evaluation_data) for one in records]
+
+
+def _failed_in(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[dg.AssetCheckEvaluation]:
+    return [check for _, check in _evaluations(instance, run) if not check.passed]
+
+
+def _failed_before(instance: dg.DagsterInstance, record: dg.EventLogRecord, check: dg.AssetCheckEvaluation) -> bool:
+    """Say whether the check failed in the same way the time before: same asset, partition and severity."""
+    history = instance.event_log_storage.get_asset_check_execution_history(
+        check.asset_check_key, LOOKED_AT, status=_ENDED, partition_filter=PartitionKeyFilter(key=check.partition)
+    )
+    runs = [one.run_id for one in history]
+    place = runs.index(record.run_id) if record.run_id in runs else len(runs)
+    before = history[place + 1].evaluation if place + 1 < len(history) else None
+    return before is not None and not before.passed and before.severity == check.severity
+
+
+def _line(check: dg.AssetCheckEvaluation) -> str:
+    kind = "error" if check.severity == dg.AssetCheckSeverity.ERROR else "warning"
+    return f"{kind}: {check.asset_key.to_user_string()}, {check.check_name}: {check.description or 'it says nothing'}"

@@ -11,9 +11,9 @@ import json
 import os
 import smtplib
 import ssl
-from collections.abc import Callable
 from dataclasses import dataclass
 from email.message import EmailMessage
+from typing import Literal
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from pipeline.settings import AlertSettings
@@ -22,6 +22,9 @@ SMTP_VARIABLE = "STYLEGRAPH_SMTP_URL"
 WEBHOOK_VARIABLE = "STYLEGRAPH_WEBHOOK_URL"
 TIMEOUT = 15.0  # seconds for each step with a server
 PORTS = {"smtps": 465, "smtp": 587, "https": 443, "http": 80}
+
+
+Way = Literal["mail", "webhook"]
 
 
 class AlertError(Exception):
@@ -49,25 +52,18 @@ class Alert:
         return {**vars(self), "why": list(self.why), "text": self.text()}
 
 
-def tell(alert: Alert, settings: AlertSettings) -> None:
-    """Send the alert on every way that the settings ask for.
+def ways(settings: AlertSettings) -> tuple[Way, ...]:
+    """Return on which ways the settings ask for alerts."""
+    asked: dict[Way, bool] = {"mail": bool(settings.email_to), "webhook": settings.webhook}
+    return tuple(way for way, wanted in asked.items() if wanted)
 
-    Raises:
-        AlertError: a way failed; the other one was tried all the same.
-    """
-    ways: list[Callable[[], None]] = []
-    if settings.email_to:
-        ways.append(lambda: send_mail(alert, settings))
-    if settings.webhook:
-        ways.append(lambda: post(alert))
-    problems = []
-    for way in ways:
-        try:
-            way()
-        except AlertError as error:
-            problems.append(str(error))
-    if problems:
-        raise AlertError("; ".join(problems))
+
+def send(way: Way, alert: Alert, settings: AlertSettings) -> None:
+    """Send the alert on one way. Raises AlertError where that fails."""
+    if way == "mail":
+        send_mail(alert, settings)
+    else:
+        post(alert)
 
 
 def send_mail(alert: Alert, settings: AlertSettings) -> None:

@@ -265,5 +265,5 @@ def automation_names(settings: Settings) -> Switches:
     labels = label_sensor(settings.label_studio is not None)
     return Switches(
         schedules=("crawl_windows", "training_due"),
-        sensors=(*SENSORS, labels, "withdrawals_waiting", "failed_runs", "failed_checks"),
+        sensors=(*SENSORS, labels, "withdrawals_waiting", "failed_runs", "failed_checks", "unsent_alerts"),
     )

@@ -1,9 +1,11 @@
 """Asset checks: what must hold before a number is believed, and what a person should know about it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import dagster as dg
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from modeling.correlation import graph_from_table, graph_health, graph_problems
 from pipeline.metadata import for_people, markdown
@@ -23,8 +25,9 @@ def checks(settings: Settings) -> Sequence[dg.AssetChecksDefinition]:
     @dg.asset_check(asset="images", description="Every image that a table names is stored.")
     def images_stored(settings: dg.ResourceParam[Settings], storage: dg.ResourceParam[Storage]) -> dg.AssetCheckResult:
         images = storage.read_windows("images", window_keys(settings.windows), ["image_id"])
-        ids = sorted({image_id for image_id in images.column("image_id").to_pylist() if image_id})
-        lost = [image_id for image_id in ids if not storage.exists(storage.image_key(image_id))]
+        ids = pc.unique(images.column("image_id").drop_null())
+        ids = ids.take(pc.sort_indices(ids))
+        lost = _without_file(storage, ids)
         return dg.AssetCheckResult(
             passed=not lost,
             description=f"{len(ids)} images stored"
@@ -73,12 +76,15 @@ def checks(settings: Settings) -> Sequence[dg.AssetChecksDefinition]:
     def clusters_keep_the_rule(
         settings: dg.ResourceParam[Settings], storage: dg.ResourceParam[Storage]
     ) -> dg.AssetCheckResult:
-        unique = storage.read_table("unique_images").to_pandas()
-        rule, kept = settings.deduplication, set(unique.loc[unique["kept"], "image_id"])
-        aside = unique[~unique["kept"]]
+        columns = ["image_id", "kept", "canonical_id", "stage", "distance256"]
+        unique, rule = storage.read_table("unique_images", columns=columns), settings.deduplication
+        kept = unique.column("image_id").filter(unique.column("kept")).combine_chunks()
+        rows = unique.filter(pc.invert(unique.column("kept")))
+        near = pc.is_in(rows.column("canonical_id"), kept).to_numpy()
+        aside = rows.select(["image_id", "stage", "distance256"]).to_pandas()
         limits = {"phash": rule.duplicate_bits, "structure": rule.review_bits, "person": 256}
         limit = aside["stage"].map(limits).astype("float64")
-        far = aside[(aside["distance256"] > limit) | ~aside["canonical_id"].isin(kept)]
+        far = aside[(aside["distance256"] > limit) | ~near]
         return dg.AssetCheckResult(
             passed=far.empty,
             description=f"all {len(aside)} images set aside are near their canonical ones"
@@ -87,18 +93,18 @@ def checks(settings: Settings) -> Sequence[dg.AssetChecksDefinition]:
             "materialize unique_images again",
         )
 
-    @dg.asset_check(asset="annotations", description="No label of an image that is set aside is lost.")
+    @dg.asset_check(asset="annotations", blocking=True, description="No label of an image that is set aside is lost.")
     def no_label_lost(settings: dg.ResourceParam[Settings], storage: dg.ResourceParam[Storage]) -> dg.AssetCheckResult:
-        unique = storage.read_table("unique_images", columns=["image_id", "canonical_id"]).to_pandas()
-        canonical = dict(zip(unique["image_id"], unique["canonical_id"], strict=True))
         valid = storage.read_table("annotations", columns=["image_id", "labeled_image_id"]).to_pandas()
+        aside = storage.read_table("quarantined_annotations", columns=["image", "reason"]).to_pandas()
+        unknown = aside.loc[aside["reason"] == "unknown_image", "image"].dropna()
+        parts = {name: set(name.replace("=", "/").split("/")) for name in unknown}
+        canonical = _canonical_images(storage, set(valid["labeled_image_id"]).union(*parts.values()))
         wrong = sum(
             canonical.get(labelled) != image
             for image, labelled in zip(valid["image_id"], valid["labeled_image_id"], strict=True)
         )
-        aside = storage.read_table("quarantined_annotations", columns=["image", "reason"]).to_pandas()
-        unknown = aside.loc[aside["reason"] == "unknown_image", "image"].dropna()
-        lost = sum(any(part in canonical for part in name.replace("=", "/").split("/")) for name in unknown)
+        lost = sum(not parts[name].isdisjoint(canonical) for name in unknown)
         followed = int((valid["image_id"] != valid["labeled_image_id"]).sum())
         return dg.AssetCheckResult(
             passed=not wrong and not lost,
@@ -169,7 +175,8 @@ def checks(settings: Settings) -> Sequence[dg.AssetChecksDefinition]:
             passed=not leaking,
             description="no group stands in two splits"
             if not leaking
-            else f"{'; '.join(leaking)} in two splits: do not train",
+            else f"{'; '.join(leaking)} in two splits: do not train; materialize "
+            "unique_images, then ask for a training (materialize training_request)",
         )
 
     @dg.asset_check(asset="correlation_matrix", description="The label graph joins labels, and is more than a star.")
@@ -231,3 +238,23 @@ def checks(settings: Settings) -> Sequence[dg.AssetChecksDefinition]:
         no_split_leakage,
         healthy_graph,
     ]
+
+
+def _without_file(storage: Storage, ids: pa.Array) -> list[str]:
+    """Return those of some image ids, which are sorted, that no file has; every folder of files is listed once."""
+    lost: list[str] = []
+    place = 0
+    for folder in pc.value_counts(pc.utf8_slice_codeunits(ids, 0, 2)).to_pylist():
+        part = ids.slice(place, folder["counts"])
+        place += len(part)
+        there = storage.names(storage.image_key(part[0].as_py()).rpartition("/")[0])
+        lost += part.filter(pc.invert(pc.is_in(part, pa.array(there, pa.string())))).to_pylist()
+    return lost
+
+
+def _canonical_images(storage: Storage, image_ids: Collection[str]) -> dict[str, str]:
+    """Return the canonical image of each of some images, of those that there are."""
+    wanted = pa.array(sorted(image_ids), pa.string())
+    unique = storage.read_table("unique_images", columns=["image_id", "canonical_id"])
+    found = unique.filter(pc.is_in(unique.column("image_id"), wanted))
+    return dict(zip(found.column("image_id").to_pylist(), found.column("canonical_id").to_pylist(), strict=True))

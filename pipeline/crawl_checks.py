@@ -6,18 +6,24 @@ from typing import Any
 
 import dagster as dg
 import pyarrow as pa
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus  # not at the top
 from dagster._utils.warnings import PreviewWarning  # not exported at the top
 
 from crawlers.posts import WITHDRAWN
+from crawlers.windows import CrawlWindow
 from pipeline.settings import CrawlSettings
 
+WINDOW_COMPLETE = "window_complete"
+COVERED_TO = "covered_to"  # in the metadata of that check: the end of what was crawled
+_PASSED = {AssetCheckExecutionRecordStatus.SUCCEEDED}
+_PAGE = 200  # results of checks that are read at once
 _PASSING_HINT = "materialize the window again to try those once more"
 
 
 def crawl_check_specs(windows: dg.PartitionsDefinition) -> Sequence[dg.AssetCheckSpec]:
     """Return the checks that each window goes through; one window's result does not hide another's."""
     checks = (
-        ("window_complete", "posts", "Every server was read to the end."),
+        (WINDOW_COMPLETE, "posts", "Every server was read to the end."),
         ("window_not_empty", "posts", "The window has posts whose pictures are wanted."),
         ("window_not_shrunk", "posts", "The window kept about as many posts as in its last crawl."),
         ("few_failures", "images", "Few of the window's pictures failed."),
@@ -31,26 +37,30 @@ def crawl_check_specs(windows: dg.PartitionsDefinition) -> Sequence[dg.AssetChec
 
 
 def crawl_check_results(
-    settings: CrawlSettings, key: str, tables: Mapping[str, pa.Table], facts: Mapping[str, Any], before: int | None
+    settings: CrawlSettings,
+    window: CrawlWindow,
+    tables: Mapping[str, pa.Table],
+    facts: Mapping[str, Any],
+    before: int | None,
 ) -> Iterator[dg.AssetCheckResult]:
     """Judge a window.
 
     Args:
         settings: from which share on a check warns.
-        key: of the window.
+        window: as it was crawled.
         tables: the tables just written, by name.
         facts: the crawl's own figures.
         before: posts that the window's last crawl kept, None if this is its first.
     """
-    kept, incomplete = int(facts["kept"]), list(facts["incomplete"])
+    key, kept, incomplete = window.key, int(facts["kept"]), list(facts["incomplete"])
     yield dg.AssetCheckResult(
-        check_name="window_complete",
+        check_name=WINDOW_COMPLETE,
         asset_key="posts",
         passed=not incomplete,
         description=f"{key}: every server was read to the end"
         if not incomplete
         else f"{key}: {incomplete[0]}; put that right and materialize the window again",
-        metadata={"failures": len(incomplete), "lines": incomplete},
+        metadata={"failures": len(incomplete), "lines": incomplete, COVERED_TO: window.end.isoformat()},
     )
     yield dg.AssetCheckResult(
         check_name="window_not_empty",
@@ -83,6 +93,22 @@ def crawl_check_results(
         + (f"; {_PASSING_HINT}" if share > settings.most_failed else ""),
         metadata={"failed": failed, "share": share},
     )
+
+
+def covered_ends(instance: dg.DagsterInstance) -> dict[str, str]:
+    """Return up to which moment each window was crawled last, by what its last passed check noted (ISO 8601)."""
+    key, cursor = dg.AssetCheckKey(dg.AssetKey("posts"), WINDOW_COMPLETE), None
+    ends: dict[str, str | None] = {}
+    while True:
+        page = instance.event_log_storage.get_asset_check_execution_history(key, _PAGE, cursor, _PASSED)
+        for record in page:  # newest first
+            evaluation = record.evaluation
+            if record.partition is not None and evaluation is not None:
+                noted = evaluation.metadata.get(COVERED_TO)
+                ends.setdefault(record.partition, str(noted.value) if noted is not None else None)
+        if len(page) < _PAGE:
+            return {window: end for window, end in ends.items() if end is not None}
+        cursor = page[-1].id
 
 
 def _why_empty(posts: pa.Table) -> str:

@@ -108,4 +108,7 @@ def _require_postgres() -> None:
             f"{POSTGRES_VARIABLE}=postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
         )
     if importlib.util.find_spec("dagster_postgres") is None:
-        raise SettingsError('dagster.storage = "postgres" needs a package: pip install "stylegraph[postgres]"')
+        raise SettingsError(
+            'dagster.storage = "postgres" needs packages: pip install "stylegraph[postgres]" && '
+            "pip install --no-deps dagster-postgres==0.29.27"
+        )

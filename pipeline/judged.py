@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from labeling.studio.queue import is_blind
 from pipeline.partitions import window_keys
@@ -43,14 +44,27 @@ def image_facts(settings: Settings, storage: Storage, label_set: str) -> pd.Data
     """Return window, source and, with a live Label Studio, blind of a label set's images, by ``image_id``."""
     data_set = storage.read_table("data_set", (label_set,), ["image_id", "file_id", "window"]).to_pandas()
     windows = window_keys(settings.windows)
-    posts = storage.read_windows("posts", windows, ["post_id", "source"]).to_pandas()
-    images = storage.read_windows("images", windows, ["post_id", "image_id"]).to_pandas()
+    images = _rows_with(storage, windows, "images", ["image_id", "post_id"], data_set["file_id"])
+    posts = _rows_with(storage, windows, "posts", ["post_id", "source"], images["post_id"])
     sources = images.merge(posts, on="post_id").sort_values(["image_id", "source"]).drop_duplicates("image_id")
     facts = data_set.assign(source=data_set["file_id"].map(sources.set_index("image_id")["source"]))
     facts = facts.set_index("image_id")[["window", "source"]]
     if settings.label_studio is not None:
         facts["blind"] = facts.index.map(_blind(settings, storage, facts.index.tolist()))
     return facts
+
+
+def _rows_with(
+    storage: Storage, windows: Sequence[str], name: str, columns: Sequence[str], wanted: "pd.Series[str]"
+) -> pd.DataFrame:
+    """Return the rows of a table whose first column has a wanted value; the table is read window by window."""
+    values = pa.array(wanted.unique(), pa.string())
+    found = [storage.read_windows(name, [], columns)]
+    for window in windows:
+        rows = storage.read_windows(name, [window], columns)
+        found.append(rows.filter(pc.is_in(rows.column(0), values)))
+    frame: pd.DataFrame = pa.concat_tables(found).to_pandas()
+    return frame
 
 
 def _blind(settings: Settings, storage: Storage, image_ids: Sequence[str]) -> dict[str, bool]:

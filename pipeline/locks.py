@@ -37,12 +37,12 @@ def crawl_lock(storage: Storage) -> Path:
 
 def near_duplicates_lock(storage: Storage) -> Path:
     """Return the lock of the clustering of all windows, and of the index of pairs that it extends."""
-    return storage.cache_folder("near_duplicates") / "running.lock"
+    return storage.cache_folder("locks") / "near_duplicates.lock"  # not in the index's folder, which may be removed
 
 
 def training_request_lock(storage: Storage, label_set: str) -> Path:
     """Return the lock of the question whether a label set's models are to be trained anew."""
-    return storage.cache_folder("training_requests") / f"{label_set}.lock"
+    return storage.cache_folder("locks") / f"training_request-{label_set}.lock"
 
 
 def label_studio_lock(storage: Storage) -> Path:

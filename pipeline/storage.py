@@ -18,7 +18,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 
 import fsspec
 import pyarrow as pa
@@ -132,6 +132,31 @@ class Storage:
         Raises:
             TableError: it was not materialized yet, or is not what its schema says.
         """
+        with self._parquet(name, partition) as parquet:
+            table = parquet.read(columns=list(columns) if columns else None, use_threads=False)
+        if columns is not None:
+            return table
+        try:
+            return conform(name, table)
+        except TableError as error:
+            key = self.table_key(name, partition)
+            raise TableError(
+                f"{error}; {key} was written by another version: materialize it again, or run `stylegraph run`"
+            ) from error
+
+    def read_batches(
+        self, name: str, partition: Sequence[str] = (), columns: Sequence[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Read a table that need not fit into memory, some thousand rows at a time.
+
+        Raises:
+            TableError: as ``read_table`` does; columns are not compared with the schema.
+        """
+        with self._parquet(name, partition) as parquet:
+            yield from parquet.iter_batches(columns=list(columns) if columns else None, use_threads=False)
+
+    @contextlib.contextmanager
+    def _parquet(self, name: str, partition: Sequence[str]) -> Iterator[pq.ParquetFile]:
         key = self.table_key(name, partition)
         try:
             # without pyarrow's threads: a process that ends soon after may die in their destructors
@@ -139,20 +164,12 @@ class Storage:
                 self.filesystem.open(self._path(key), "rb") as file,
                 pq.ParquetFile(file, pre_buffer=False) as parquet,
             ):
-                table = parquet.read(columns=list(columns) if columns else None, use_threads=False)
+                yield parquet
         except FileNotFoundError as error:
             where = f" for {' | '.join(partition)}" if partition else ""
             raise TableError(f"table {name} does not exist yet{where}: materialize the asset that makes it") from error
         except pa.ArrowInvalid as error:
             raise TableError(f"{key} is damaged ({str(error).splitlines()[0]}): materialize it again") from error
-        if columns is not None:
-            return table
-        try:
-            return conform(name, table)
-        except TableError as error:
-            raise TableError(
-                f"{error}; {key} was written by another version: materialize it again, or run `stylegraph run`"
-            ) from error
 
     def read_windows(self, name: str, windows: Sequence[str], columns: Sequence[str] | None = None) -> pa.Table:
         """Read a table over all of ``windows`` that were materialized, in their order."""
@@ -172,6 +189,15 @@ class Storage:
             self.filesystem.pipe_file(path, content)  # an object store replaces an object as a whole
             return
         write_file(Path(path), content)
+
+    @contextlib.contextmanager
+    def writing(self, key: str) -> Iterator[BinaryIO]:
+        """Give a file to write to piece by piece; it has its name when the block has ended well."""
+        with self.temporary_folder() as folder:
+            path = folder / "content"
+            with path.open("wb") as file:
+                yield file
+            self._move_in(path, key)
 
     def _move_in(self, path: Path, key: str) -> None:
         """Give a finished local file its place in the location, in one step."""

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from modeling.predictor import Predictor
 
 TABLE = "style_predictions"
+NOT_READ = "not_read_images"  # in the metadata of a window: image_ids that have no row since nobody can read them
+BY_VERSIONS = "by_versions"  # in the metadata of a window: label set -> version of the champion that answered
 KEYS = ["label_set", "image_id", "model_version"]
 
 
@@ -33,6 +35,7 @@ class WindowAnswers:
     taken_over: int
     version: str  # hash of what was answered by whom, which decides the answers
     unreadable: tuple[str, ...] = ()  # why pictures could not be read; they have no row
+    unreadable_ids: tuple[str, ...] = ()  # of the same pictures
     fresh: pa.Table | None = None  # the new rows; None where nothing was scored
 
 
@@ -84,11 +87,13 @@ def answer_window(
     keep, missing = _compare(known, champions.versions, wanted)
     parts: list[pa.Table] = []
     errors: list[str] = []
+    unread: list[str] = []
     for place, (label_set, image_ids) in enumerate(missing.items()):
         told = partial(_tell, progress, place * len(wanted))
         table, failed = _score(storage, champions, label_set, window, wanted.loc[image_ids], told)
         parts.append(table)
-        errors += failed
+        errors += failed.values()
+        unread += failed
     fresh = pa.concat_tables(parts) if parts else None
     if not storage.has_table(TABLE, (window,)) or fresh is not None or not keep.all():
         taken = storage.read_table(TABLE, (window,)).filter(pa.array(keep)) if keep.any() else _empty()
@@ -96,7 +101,8 @@ def answer_window(
         storage.write_table(TABLE, table, (window,))
         known = table.select(KEYS).to_pandas()
     new = 0 if fresh is None else fresh.num_rows
-    return WindowAnswers(len(known), new, int(keep.sum()), _version(known), tuple(errors), fresh)
+    ids = tuple(dict.fromkeys(unread))
+    return WindowAnswers(len(known), new, int(keep.sum()), _version(known), tuple(errors), ids, fresh)
 
 
 def _known(storage: Storage, window: str) -> pd.DataFrame:
@@ -129,19 +135,19 @@ def _score(
     window: str,
     wanted: pd.Series,
     progress: Callable[[int], None],
-) -> tuple[pa.Table, list[str]]:
-    """The rows of images that have none, and why some could not be read."""
+) -> tuple[pa.Table, dict[str, str]]:
+    """The rows of images that have none, and why some could not be read, by ``image_id``."""
     predictor = champions.predictor(label_set)
     image_ids = iter(wanted.index)
     rows: list[dict[str, Any]] = []
-    failed: list[str] = []
+    failed: dict[str, str] = {}
     done = 0
     for batch in predictor.describe(_paths(storage, wanted)):
         answers = zip(batch.probabilities, batch.embeddings, strict=True)
         for error in batch.errors:
             image_id, done = next(image_ids), done + 1
             if error is not None:
-                failed.append(error)
+                failed[image_id] = error
                 continue
             probabilities, embedding = next(answers)
             row = {"label_set": label_set, "image_id": image_id, "window": window}

@@ -25,6 +25,7 @@ GROWING = (
     "labels",
     "pre_annotations",
     "style_trends",
+    "data_set",  # each label set's with its own
 )
 TABLE_OF = {"champion": "promotions"}  # assets that write a table of another name
 
@@ -32,17 +33,23 @@ TABLE_OF = {"champion": "promotions"}  # assets that write a table of another na
 def table_checks(assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetChecksDefinition]:
     """Return the checks of the tables among ``assets``: one step for all tables that share their partitions."""
     by_partitions: dict[dg.PartitionsDefinition | None, list[str]] = {}
+    windowed: set[str] = set()
     for one in assets:
         for spec in one.specs:
             name = spec.key.to_user_string()
             if TABLE_OF.get(name, name) in TABLES:
-                # a run over many windows has no partition of its own: the check looks at all windows then
+                # a run over many windows has no partition of its own: the check looks at all windows of the run
                 many = one.backfill_policy is not None and one.backfill_policy.max_partitions_per_run is None
+                windowed |= {name} if many else set()
                 by_partitions.setdefault(None if many else spec.partitions_def, []).append(name)
-    return [_of(partitions, names, number) for number, (partitions, names) in enumerate(by_partitions.items())]
+    return [
+        _of(partitions, names, windowed, number) for number, (partitions, names) in enumerate(by_partitions.items())
+    ]
 
 
-def _of(partitions: dg.PartitionsDefinition | None, names: list[str], number: int) -> dg.AssetChecksDefinition:
+def _of(
+    partitions: dg.PartitionsDefinition | None, names: list[str], windowed: set[str], number: int
+) -> dg.AssetChecksDefinition:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PreviewWarning)  # partitions of checks are new in Dagster
         specs = [
@@ -54,31 +61,38 @@ def _of(partitions: dg.PartitionsDefinition | None, names: list[str], number: in
             )
             for name in names
         ]
-    if partitions is None:
         what = f"The table has not lost more than {MOST_FALLEN:.0%} of its rows since the last time."
-        specs += [dg.AssetCheckSpec(ROWS, asset=name, description=what) for name in names if name in GROWING]
+        specs += [
+            dg.AssetCheckSpec(ROWS, asset=name, description=what, partitions_def=partitions)
+            for name in names
+            if name in GROWING
+        ]
 
     @dg.multi_asset_check(name=f"tables_{number}", specs=specs, can_subset=True)
     def look(
         context: dg.AssetCheckExecutionContext, storage: dg.ResourceParam[Storage]
     ) -> Iterator[dg.AssetCheckResult]:
-        partition: tuple[str, ...] | None = None
-        if partitions is not None:
-            key = context.partition_key
-            partition = model_partition(key) if isinstance(partitions, dg.MultiPartitionsDefinition) else (key,)
+        own = _partitions_of(context)
         for check in sorted(context.selected_asset_check_keys):
             name = check.asset_key.to_user_string()
             if check.name == SCHEMA:
-                yield _schema(storage, name, partition)
+                yield _schema(storage, name, own if partitions is not None or name in windowed else None)
             else:
-                yield _rows(context.instance, name)
+                yield _rows(context.instance, name, context.partition_key if partitions is not None else None)
 
     return look
 
 
-def _schema(storage: Storage, name: str, partition: tuple[str, ...] | None) -> dg.AssetCheckResult:
+def _partitions_of(context: dg.AssetCheckExecutionContext) -> list[tuple[str, ...]] | None:
+    """Return the partitions of the run; None of a run without, as of a check that a person launches alone."""
+    if not (context.has_partition_key or context.has_partition_key_range):
+        return None
+    return [model_partition(key) if "|" in str(key) else (str(key),) for key in context.partition_keys]
+
+
+def _schema(storage: Storage, name: str, partitions: list[tuple[str, ...]] | None) -> dg.AssetCheckResult:
     table = TABLE_OF.get(name, name)
-    looked_at = sorted(storage.partitions_of(table)) if partition is None else [partition]
+    looked_at = sorted(storage.partitions_of(table)) if partitions is None else partitions
     problems = []
     for part in looked_at:
         with storage.filesystem.open(storage.path(storage.table_key(table, part)), "rb") as file:
@@ -95,10 +109,13 @@ def _schema(storage: Storage, name: str, partition: tuple[str, ...] | None) -> d
     )
 
 
-def _rows(instance: dg.DagsterInstance, name: str) -> dg.AssetCheckResult:
+def _rows(instance: dg.DagsterInstance, name: str, partition: str | None) -> dg.AssetCheckResult:
+    wanted = dg.AssetRecordsFilter(
+        asset_key=dg.AssetKey(name), asset_partitions=None if partition is None else [partition]
+    )
     counts = [
         int(count.value)
-        for record in instance.fetch_materializations(dg.AssetKey(name), limit=LOOKED_AT).records
+        for record in instance.fetch_materializations(wanted, limit=LOOKED_AT).records
         if record.asset_materialization
         and (count := record.asset_materialization.metadata.get("dagster/row_count")) is not None
     ]

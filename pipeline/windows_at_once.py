@@ -8,13 +8,14 @@ import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import (  # not exported at the top
     AssetCheckEvaluationTargetMaterializationData,
 )
+from dagster._core.definitions.data_version import DATA_VERSION_TAG  # not exported at the top
 
 CheckResults = Mapping[str, Sequence[dg.AssetCheckResult]]
 """Results of checks by partition."""
 
 
 def joined_version(versions: Sequence[dg.DataVersion]) -> dg.DataVersion:
-    """Return one version for several partitions, since Dagster takes no more of one run; that of a single one as is."""
+    """Return one version for several partitions, since a result takes no more; that of a single one as is."""
     if len(versions) == 1:
         return versions[0]
     joined = " ".join(version.value for version in versions)
@@ -26,11 +27,27 @@ def materialized(
     asset: str,
     metadata: Mapping[str, Mapping[str, Any]],
     versions: Sequence[dg.DataVersion],
-) -> dg.MaterializeResult:
-    """Return the result of an asset whose partitions show metadata of their own (by partition)."""
+) -> Iterator[Any]:
+    """Yield the result of an asset whose partitions show metadata of their own (by partition)."""
     for partition, shown in metadata.items():
         context.add_asset_metadata(dict(shown), asset_key=asset, partition_key=partition)
-    return dg.MaterializeResult(asset_key=asset, data_version=joined_version(versions))
+    yield dg.MaterializeResult(asset_key=asset, data_version=joined_version(versions))
+    if len(metadata) > 1:
+        for partition, version in zip(metadata, versions, strict=True):
+            yield _with_version(context, asset, partition, version)
+
+
+def _with_version(
+    context: dg.AssetExecutionContext, asset: str, partition: str, version: dg.DataVersion
+) -> dg.AssetMaterialization:
+    """Return what was just said of a partition once more, with its own version in place of the joined one."""
+    wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=[partition])
+    (record,) = context.instance.fetch_materializations(wanted, limit=1).records
+    said = record.asset_materialization
+    if said is None or record.run_id != context.run_id:
+        raise RuntimeError(f"{asset} of {partition} was materialized by another run meanwhile: materialize it again")
+    tags = {**(said.tags or {}), DATA_VERSION_TAG: version.value}
+    return dg.AssetMaterialization(asset, partition=partition, metadata=said.metadata, tags=tags)
 
 
 def checked(context: dg.AssetExecutionContext, results: CheckResults) -> Iterator[Any]:

@@ -88,7 +88,7 @@ def _crawl(settings: Settings) -> dg.AssetsDefinition:
         storage: dg.ResourceParam[Storage],
         progress: dg.ResourceParam[Progress],
         pipes: dg.PipesSubprocessClient,
-    ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    ) -> Iterator[Any]:
         """Crawl a window in a process of its own; several, one after the other."""
         crawled = {}
         for key in context.partition_keys:
@@ -100,7 +100,7 @@ def _crawl(settings: Settings) -> dg.AssetsDefinition:
                 crawled[key] = crawl_one(context, settings, storage, pipes, key, progress.step(f"crawling {key}"))
         for asset in ASSETS:
             shown = {key: window.metadata[asset] for key, window in crawled.items()}
-            yield materialized(context, asset, shown, [window.versions[asset] for window in crawled.values()])
+            yield from materialized(context, asset, shown, [window.versions[asset] for window in crawled.values()])
         yield from checked(context, {key: window.checks for key, window in crawled.items()})
 
     return crawl
@@ -126,8 +126,9 @@ def crawl_one(
     """Crawl one window and write its tables; the caller holds the lock of crawls."""
     with storage.temporary_folder() as out, storage.images_folder() as images:
         before = last_crawl(storage, key, out / "previous")
+        window = crawl_window(settings.windows, key)
         job = CrawlJob(
-            window=crawl_window(settings.windows, key),
+            window=window,
             sources=tuple(settings.sources.values()),
             out=out,
             images=images,
@@ -150,7 +151,7 @@ def crawl_one(
     return CrawledWindow(
         window_metadata(storage, tables, facts),
         {name: data_version(table) for name, table in tables.items()},
-        tuple(crawl_check_results(settings.crawl, key, tables, facts, before)),
+        tuple(crawl_check_results(settings.crawl, window, tables, facts, before)),
     )
 
 

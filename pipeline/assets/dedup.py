@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import dagster as dg
 import pandas as pd
@@ -47,7 +48,7 @@ def _image_hashes(settings: Settings) -> dg.AssetsDefinition:
     )
     def image_hashes(
         context: dg.AssetExecutionContext, storage: dg.ResourceParam[Storage], progress: dg.ResourceParam[Progress]
-    ) -> dg.MaterializeResult:
+    ) -> Iterator[Any]:
         """Perceptual hashes of the window's images: whole, without border, and mirrored. Only new images are hashed."""
         shown, versions = {}, []
         for window in context.partition_keys:
@@ -56,7 +57,7 @@ def _image_hashes(settings: Settings) -> dg.AssetsDefinition:
             failed = sum(status != "ok" for status in table.column("status").to_pylist())
             shown[window] = table_metadata(table, failed=failed, hashes=_version(table))
             versions.append(data_version(table))
-        return materialized(context, "image_hashes", shown, versions)
+        yield from materialized(context, "image_hashes", shown, versions)
 
     return image_hashes
 
@@ -99,43 +100,47 @@ def _near_duplicates() -> dg.AssetsDefinition:
         progress: dg.ResourceParam[Progress],
     ) -> Iterator[dg.MaterializeResult]:
         """Cluster near-duplicates over all windows; a new window is compared with all before it."""
-        with (
-            for_people(),
-            # the index takes one writer; and hashes that were read before another run wrote its tables would undo those
-            one_at_a_time(near_duplicates_lock(storage), context.log.info, "near-duplicates are being looked for"),
-        ):
-            overrides = read_overrides(settings.deduplication.overrides)
-            hashes = storage.read_windows("image_hashes", window_keys(settings.windows), CLUSTER_COLUMNS).to_pandas()
-            index = extended_index(settings, storage, hashes, progress)
-            unique, pairs = cluster(hashes, settings.deduplication, overrides, index)
-            unique = storage.write_table("unique_images", unique)
-            pairs = storage.write_table("similar_pairs", pairs)
-        frame, similar = unique.to_pandas(), pairs.to_pandas()
-        yield dg.MaterializeResult(
-            asset_key="unique_images",
-            data_version=data_version(unique),
-            metadata=table_metadata(
-                unique,
-                kept=int(frame["kept"].sum()),
-                set_aside=int((~frame["kept"]).sum()),
-                largest_cluster=int(frame["cluster_size"].max()) if len(frame) else 0,
-                by_window=dg.MetadataValue.md(_by_window(frame)),
-                clusters=picture(_gallery(storage, similar[similar["band"] == DUPLICATE], farthest=True)),
-                overrides=len(overrides.images),
-            ),
-        )
-        yield dg.MaterializeResult(
-            asset_key="similar_pairs",
-            data_version=data_version(pairs),
-            metadata=table_metadata(
-                pairs,
-                bands=dg.MetadataValue.md(counts_markdown(similar["band"].value_counts().to_dict(), "band")),
-                review_band=picture(_gallery(storage, similar[similar["band"] == REVIEW])),
-                closest_kept=picture(_gallery(storage, similar[similar["band"] == DISTINCT])),
-            ),
-        )
+        with one_at_a_time(near_duplicates_lock(storage), context.log.info, "near-duplicates are being looked for"):
+            # until Dagster has the events: whoever waits must not be overtaken by the older ones
+            yield from _clustered(settings, storage, progress)
 
     return near_duplicates
+
+
+def _clustered(settings: Settings, storage: Storage, progress: Progress) -> Iterator[dg.MaterializeResult]:
+    """Cluster, and write both tables; the caller holds the lock: the index takes one writer, and hashes that were read
+    before another run wrote its tables would undo those."""
+    with for_people():
+        overrides = read_overrides(settings.deduplication.overrides)
+        hashes = storage.read_windows("image_hashes", window_keys(settings.windows), CLUSTER_COLUMNS).to_pandas()
+        index = extended_index(settings, storage, hashes, progress)
+        unique, pairs = cluster(hashes, settings.deduplication, overrides, index)
+        unique = storage.write_table("unique_images", unique)
+        pairs = storage.write_table("similar_pairs", pairs)
+    frame, similar = unique.to_pandas(), pairs.to_pandas()
+    yield dg.MaterializeResult(
+        asset_key="unique_images",
+        data_version=data_version(unique),
+        metadata=table_metadata(
+            unique,
+            kept=int(frame["kept"].sum()),
+            set_aside=int((~frame["kept"]).sum()),
+            largest_cluster=int(frame["cluster_size"].max()) if len(frame) else 0,
+            by_window=dg.MetadataValue.md(_by_window(frame)),
+            clusters=picture(_gallery(storage, similar[similar["band"] == DUPLICATE], farthest=True)),
+            overrides=len(overrides.images),
+        ),
+    )
+    yield dg.MaterializeResult(
+        asset_key="similar_pairs",
+        data_version=data_version(pairs),
+        metadata=table_metadata(
+            pairs,
+            bands=dg.MetadataValue.md(counts_markdown(similar["band"].value_counts().to_dict(), "band")),
+            review_band=picture(_gallery(storage, similar[similar["band"] == REVIEW])),
+            closest_kept=picture(_gallery(storage, similar[similar["band"] == DISTINCT])),
+        ),
+    )
 
 
 def known_hashes(storage: Storage, window: tuple[str, ...]) -> pd.DataFrame | None:

@@ -1,6 +1,7 @@
 """What stands before the experts, what they said, and the labels that follow."""
 
 import contextlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -8,21 +9,23 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from labeling.agreement import agreement as agreement_table
 from labeling.agreement import confusion_table
 from labeling.annotations import Annotations
 from labeling.annotators import annotator_figures
 from labeling.consensus import consensus
-from labeling.references import ImageIndex
+from labeling.references import INDEXED, ImageIndex
 from labeling.sources import read_annotations
 from labeling.studio.settings import LabelStudioServer
+from labeling.task_columns import Read, task_batches
 from labeling.tasks import label_studio_tasks
-from labeling.tasks import label_tasks as task_table
 from labeling.taxonomy import Taxonomy
 from modeling.montages import picture_grid
 from pipeline.exported import Exported
 from pipeline.metadata import (
+    TableInPieces,
     counts_markdown,
     data_version,
     for_people,
@@ -44,6 +47,7 @@ from pipeline.tables import TABLES
 from pipeline.withdrawal.names import withdrawn_names
 
 GRID_PICTURES = 18
+IMPORT_FILE = "label_studio/tasks.json"
 
 
 def label_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
@@ -57,17 +61,41 @@ def label_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
         """
         windows = window_keys(settings.windows)
         with for_people():
-            images = storage.read_windows("images", windows).to_pandas()
-            posts = storage.read_windows("posts", windows).to_pandas()
-            unique = storage.read_table("unique_images").to_pandas()
-            table = storage.write_table("label_tasks", task_table(unique, images[images["status"] == "ok"], posts))
+            table = TableInPieces("label_tasks")
+            storage.write_batches("label_tasks", table.passing(task_batches(_reader(storage, windows))))
             shown: dict[str, Any] = {}
             if settings.label_studio is None:  # tasks of a live project are queued; importing them too doubles them
-                storage.write_json("label_studio/tasks.json", label_studio_tasks(table))
-                shown["import_file"] = dg.MetadataValue.path(storage.path("label_studio/tasks.json"))
-        return dg.MaterializeResult(data_version=data_version(table), metadata=table_metadata(table, **shown))
+                _write_import_file(storage)
+                shown["import_file"] = dg.MetadataValue.path(storage.path(IMPORT_FILE))
+        return dg.MaterializeResult(data_version=table.version(), metadata=table.metadata(**shown))
 
     return [label_tasks, _annotation_assets(settings), _consensus_assets()]
+
+
+def _reader(storage: Storage, windows: Sequence[str]) -> Read:
+    """Return a function that reads some columns of all unique images, pictures that are stored, or posts."""
+
+    def read(name: str, columns: Sequence[str]) -> pa.Table:
+        if name == "unique_images":
+            return storage.read_table(name, columns=columns)
+        if name == "posts":
+            return storage.read_windows(name, windows, columns)
+        rows = storage.read_windows(name, windows, [*columns, "status"])
+        return rows.filter(pc.equal(rows.column("status"), "ok")).select(list(columns))
+
+    return read
+
+
+def _write_import_file(storage: Storage) -> None:
+    """Write the tasks as Label Studio imports them, one a line of a JSON list."""
+    with storage.writing(IMPORT_FILE) as file:
+        file.write(b"[")
+        between = b"\n"
+        for batch in storage.read_batches("label_tasks"):
+            for task in label_studio_tasks(pa.Table.from_batches([batch])):
+                file.write(between + json.dumps(task, ensure_ascii=False).encode())
+                between = b",\n"
+        file.write(b"\n]\n")
 
 
 def _annotation_assets(settings: Settings) -> dg.AssetsDefinition:
@@ -110,7 +138,7 @@ def _annotation_assets(settings: Settings) -> dg.AssetsDefinition:
         note: Exported | None = None
         with for_people(), turn(storage) if live else contextlib.nullcontext():
             index = ImageIndex.from_tasks(
-                storage.read_table("label_tasks").to_pandas(), withdrawn_names(settings, storage)
+                storage.read_table("label_tasks", columns=INDEXED), withdrawn_names(settings, storage)
             )
             taxonomy = Taxonomy(settings.taxonomy.labels)
             if isinstance(settings.labels, LabelStudioServer):
@@ -221,7 +249,7 @@ def _consensus_assets() -> dg.AssetsDefinition:
             exported = Exported.read(storage)
             annotations = storage.read_table("annotations").to_pandas()
             quarantined = storage.read_table("quarantined_annotations").to_pandas()
-            tasks = storage.read_table("label_tasks", columns=["image_id", "window", "image_path"]).to_pandas()
+            tasks = _tasks_of(storage, annotations["image_id"])
             windows = dict(zip(tasks.image_id, tasks.window, strict=True))
             tables = {
                 "labels": consensus(annotations, windows, settings.consensus),
@@ -238,6 +266,16 @@ def _consensus_assets() -> dg.AssetsDefinition:
         yield from _label_results(storage, annotations, tables, files)
 
     return labels
+
+
+def _tasks_of(storage: Storage, image_ids: "pd.Series[str]") -> pd.DataFrame:
+    """Return window and picture of the tasks of some images."""
+    wanted = pa.array(image_ids.unique(), pa.string())
+    schema = pa.schema([TABLES["label_tasks"].schema.field(name) for name in ("image_id", "window", "image_path")])
+    batches = storage.read_batches("label_tasks", columns=schema.names)
+    found = [batch.filter(pc.is_in(batch.column("image_id"), wanted)) for batch in batches]
+    frame: pd.DataFrame = pa.Table.from_batches(found, schema).to_pandas()
+    return frame
 
 
 def _label_results(

@@ -1,8 +1,7 @@
 """The champions' labels for every unique image, window by window."""
 
-import hashlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,7 +14,8 @@ from pipeline.partitions import crawl_windows
 from pipeline.progress import Progress, Step
 from pipeline.settings import Settings
 from pipeline.storage import Storage
-from pipeline.style_rows import Champions, WindowAnswers, answer_window, wanted_images
+from pipeline.style_rows import BY_VERSIONS, NOT_READ, Champions, WindowAnswers, answer_window, wanted_images
+from pipeline.windows_at_once import materialized
 
 GALLERY_PICTURES = 18
 MOST_ERRORS = 5  # shown of one window
@@ -44,13 +44,13 @@ def _style_predictions(settings: Settings) -> dg.AssetsDefinition:
         settings: dg.ResourceParam[Settings],
         storage: dg.ResourceParam[Storage],
         progress: dg.ResourceParam[Progress],
-    ) -> dg.MaterializeResult:
+    ) -> Iterator[Any]:
         """What the champion of each label set says about every unique image first seen in the window.
 
         Images that the same champion has answered for are taken over. Any number of windows go through one run.
         """
         windows = list(context.partition_keys)
-        told, versions = progress.step("predicting styles"), []
+        told, shown, versions = progress.step("predicting styles"), {}, []
         with for_people():
             champions, wanted = Champions.now(settings, storage), wanted_images(storage, windows)
             total = max(1, sum(map(len, wanted.values())) * len(champions.versions))
@@ -59,10 +59,9 @@ def _style_predictions(settings: Settings) -> dg.AssetsDefinition:
                 answers = answer_window(storage, champions, window, wanted[window], partial(_tell, told, done, total))
                 done += len(wanted[window]) * len(champions.versions)
                 told(done, total)
-                versions.append(answers.version)
-                context.add_asset_metadata(_metadata(storage, champions, answers), partition_key=window)
-        version = versions[0] if len(versions) == 1 else hashlib.sha256(" ".join(versions).encode()).hexdigest()
-        return dg.MaterializeResult(data_version=dg.DataVersion(version))
+                versions.append(dg.DataVersion(answers.version))
+                shown[window] = _metadata(storage, champions, answers)
+        yield from materialized(context, "style_predictions", shown, versions)
 
     return style_predictions
 
@@ -79,7 +78,9 @@ def _metadata(storage: Storage, champions: Champions, answers: WindowAnswers) ->
         "scored": answers.scored,
         "taken_over": answers.taken_over,
         "champions": ", ".join(named) or "none yet: materialize champion",
-        "unreadable": len(answers.unreadable),
+        "unreadable": len(answers.unreadable_ids),
+        NOT_READ: list(answers.unreadable_ids),
+        BY_VERSIONS: dict(champions.versions),
     }
     if answers.unreadable:
         said["not_read"] = dg.MetadataValue.md("\n".join(f"- {line}" for line in answers.unreadable[:MOST_ERRORS]))

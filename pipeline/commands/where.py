@@ -4,7 +4,9 @@ import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from rich.console import Console
@@ -125,7 +127,7 @@ def _table_lines(storage: Storage, tables: list[KeptTable], value: str, *kinds: 
         if table.partition is None or not columns:
             continue
         rows = table.read(storage, columns)
-        here = pa.array([False] * rows.num_rows, pa.bool_())
+        here = pa.array(np.zeros(rows.num_rows, bool))
         for name in rows.column_names:
             here = pc.or_(here, _holds(rows.column(name), value))
         count = pc.sum(here).as_py() or 0
@@ -133,30 +135,37 @@ def _table_lines(storage: Storage, tables: list[KeptTable], value: str, *kinds: 
             yield f"  {table.title}: {count} row{'s' if count > 1 else ''}"
 
 
-def _holds(column: pa.ChunkedArray, value: str) -> pa.Array | pa.ChunkedArray:
+def _holds(column: pa.ChunkedArray | pa.Array, value: str) -> pa.Array | pa.ChunkedArray:
     if pa.types.is_list(column.type):
-        return pa.array([value in (one or ()) for one in column.to_pylist()], pa.bool_())
+        lists = column.combine_chunks()
+        found = pc.list_parent_indices(lists).filter(_holds(pc.list_flatten(lists), value))
+        return pc.is_in(pa.array(np.arange(len(lists))), pc.cast(found, pa.int64()))
     return pc.fill_null(pc.equal(column, value), False)
 
 
 def _cluster(storage: Storage, image: str) -> Iterator[str]:
     if not storage.has_table("unique_images"):
         return
-    for row in storage.read_table("unique_images").to_pylist():
-        if row["image_id"] == image:
-            role = "canonical image" if row["kept"] else f"set aside for {row['canonical_id']} ({row['reason']})"
-            yield f"  near-duplicates: {role}; {row['cluster_size']} in the cluster; first window {row['window']}"
+    columns = ["image_id", "window", "canonical_id", "kept", "reason", "cluster_size"]
+    for row in _about(storage.read_table("unique_images", columns=columns), image):
+        role = "canonical image" if row["kept"] else f"set aside for {row['canonical_id']} ({row['reason']})"
+        yield f"  near-duplicates: {role}; {row['cluster_size']} in the cluster; first window {row['window']}"
 
 
 def _task(storage: Storage, image: str) -> Iterator[str]:
     exported = Exported.read(storage)
     if exported is None or not storage.has_table("queued_tasks"):
         return
-    for row in storage.read_table("queued_tasks").to_pylist():
-        if row["image_id"] == image:
-            project = exported.project
-            link = f"{project.url}/projects/{project.project_id}/data?task={row['task_id']}"
-            yield f"  Label Studio: task {row['task_id']}, {row['state']}: {link}"
+    for row in _about(storage.read_table("queued_tasks", columns=["image_id", "task_id", "state"]), image):
+        project = exported.project
+        link = f"{project.url}/projects/{project.project_id}/data?task={row['task_id']}"
+        yield f"  Label Studio: task {row['task_id']}, {row['state']}: {link}"
+
+
+def _about(table: pa.Table, image: str) -> list[dict[str, Any]]:
+    """Return the rows about a picture."""
+    rows: list[dict[str, Any]] = table.filter(pc.equal(table.column("image_id"), image)).to_pylist()
+    return rows
 
 
 def _models(storage: Storage, tables: list[KeptTable], image: str) -> Iterator[str]:
@@ -164,10 +173,11 @@ def _models(storage: Storage, tables: list[KeptTable], image: str) -> Iterator[s
     for table in tables:
         if table.partition is not None or table.name != "data_set":
             continue
-        for row in table.read(storage, ["image_id", "file_id", "split"]).to_pylist():
-            if image in (row["image_id"], row["file_id"]):
-                folder = table.key.removesuffix("/inputs/data_set.parquet")
-                yield f"  {_model_title(storage, folder)}: in its {row['split']} split"
+        rows = table.read(storage, ["image_id", "file_id", "split"])
+        here = pc.or_(_holds(rows.column("image_id"), image), _holds(rows.column("file_id"), image))
+        for split in rows.filter(here).column("split").to_pylist():
+            folder = table.key.removesuffix("/inputs/data_set.parquet")
+            yield f"  {_model_title(storage, folder)}: in its {split} split"
 
 
 def _model_title(storage: Storage, folder: str) -> str:

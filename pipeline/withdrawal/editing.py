@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -52,7 +53,7 @@ class Editor:
 
     def _gone(self, name: str, table: pa.Table) -> pa.ChunkedArray | pa.Array:
         """Say of each row whether it must go."""
-        gone = pa.array([False] * table.num_rows, pa.bool_())
+        gone = pa.array(np.zeros(table.num_rows, bool))
         for column in table.column_names:
             values = table.column(column)
             match holds(name, column):
@@ -132,8 +133,9 @@ class Editor:
         """Say of each id, or list of ids, whether a picture that must leave is among them."""
         if not pa.types.is_list(column.type):
             return _among(column, self.plan.images)
-        rows = pc.list_parent_indices(column).filter(_among(pc.list_flatten(column), self.plan.images))
-        return pc.is_in(pa.array(range(len(column)), pa.int64()), rows.cast(pa.int64()))
+        lists = column.combine_chunks()
+        rows = pc.list_parent_indices(lists).filter(_among(pc.list_flatten(lists), self.plan.images))
+        return pc.is_in(pa.array(np.arange(len(lists))), pc.cast(rows, pa.int64()))
 
 
 def last_part(path: str | None) -> str | None:
@@ -145,7 +147,7 @@ def last_part(path: str | None) -> str | None:
 def _no_image(name: str, table: pa.Table) -> pa.ChunkedArray | pa.Array:
     """Say of each row whether it does not tell its image by another column."""
     columns = [one for one in columns_holding(name, Holds.IMAGE, Holds.NAME) if one in table.column_names]
-    unknown = pa.array([True] * table.num_rows, pa.bool_())
+    unknown = pa.array(np.ones(table.num_rows, bool))
     for column in columns:
         unknown = pc.and_(unknown, pc.is_null(table.column(column)))
     return unknown

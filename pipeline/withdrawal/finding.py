@@ -212,7 +212,7 @@ def _joined(columns: list[pa.ChunkedArray]) -> pa.ChunkedArray:
 
 def _words_of(column: pa.ChunkedArray) -> Words:
     """Return the hashes of a column without nulls, ``(N, 4) uint64``, with no Python object for each."""
-    return np.concatenate([words([]), *(_words_of_chunk(chunk) for chunk in column.chunks)])
+    return np.concatenate([words([]), *(_words_of_chunk(chunk) for chunk in column.chunks if len(chunk))])
 
 
 def _words_of_chunk(chunk: pa.FixedSizeBinaryArray) -> Words:

@@ -95,7 +95,7 @@ def clean_texts(storage: Storage, scrubber: Scrubber) -> None:
     for name in storage.names(""):
         if name in _NOT_TEXT or Path(storage.path(name)) in (storage.scratch, history_folder(storage)):
             continue
-        for key in storage.files(name) if not _is_file(storage, name) else [name]:
+        for key in keys_below(storage, name):
             if key == PLAN_KEY or PurePosixPath(key).suffix in (".parquet", ".safetensors"):
                 continue
             content = storage.read_bytes(key)
@@ -104,8 +104,9 @@ def clean_texts(storage: Storage, scrubber: Scrubber) -> None:
                 storage.write_bytes(key, cleaned)
 
 
-def _is_file(storage: Storage, key: str) -> bool:
-    return bool(storage.filesystem.isfile(storage.path(key)))
+def keys_below(storage: Storage, name: str) -> list[str]:
+    """Return the keys of all files in a folder and below; of a file, its own."""
+    return [name] if storage.filesystem.isfile(storage.path(name)) else storage.files(name)
 
 
 def history_folder(storage: Storage) -> Path:

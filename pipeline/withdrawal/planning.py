@@ -43,8 +43,8 @@ def make_plan(settings: Settings, storage: Storage) -> Planned:
     editor = Editor(plan, key)
     if plan.ids():
         for table in tables:
-            rows = editor.changed_rows(table.name, table.read(storage, columns_holding(table.name, *ABOUT)))
-            if rows:
+            columns = columns_holding(table.name, *ABOUT)
+            if columns and (rows := editor.changed_rows(table.name, table.read(storage, columns))):
                 plan.tables[table.title] = max(rows, plan.tables.get(table.title, 0))
         plan = plan.merge(Plan(models=training_counts(storage, tables, plan)))
     return Planned(plan, found, key)

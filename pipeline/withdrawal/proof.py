@@ -20,7 +20,7 @@ from pipeline.withdrawal.columns import Holds, columns_holding, holds
 from pipeline.withdrawal.editing import last_part
 from pipeline.withdrawal.finding import distinct, stored_images
 from pipeline.withdrawal.kept import KeptTable, kept_tables
-from pipeline.withdrawal.places import history_folder, local_files
+from pipeline.withdrawal.places import history_folder, keys_below, local_files
 from pipeline.withdrawal.plan import KEY as PLAN_KEY
 
 _ID = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
@@ -158,7 +158,7 @@ def _other_files(storage: Storage) -> Iterator[tuple[str, Path]]:
     if not storage.is_local:
         with storage.temporary_folder() as folder:
             for name in set(storage.names("")) - {"images", "tables"}:
-                for key in storage.files(name):
+                for key in keys_below(storage, name):
                     if _is_read(PurePosixPath(key)) and key != PLAN_KEY:
                         copy = folder / "file"
                         copy.write_bytes(storage.read_bytes(key))

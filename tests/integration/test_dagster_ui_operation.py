@@ -75,7 +75,7 @@ def pictures() -> Pictures:
 def served(tmp_path_factory: pytest.TempPathFactory, pictures: Pictures) -> Iterator[Served]:
     """Six weeks, run to their end and served by ``stylegraph dev``."""
     folder = tmp_path_factory.mktemp("ui")
-    config = write_case(folder) if pictures.folder is None else write_case(folder, pictures=160, labelled=100)
+    config = write_case(folder) if pictures.folder is None else write_case(folder, 160, labelled=100, epochs=20)
     environment = os.environ | {"OMP_NUM_THREADS": "1", "STYLEGRAPH_HMAC_KEY": "0123456789abcdef" * 2}
     command = [sys.executable, "-m", "pipeline"]
     ran = subprocess.run([*command, "run"], cwd=config.parent, env=environment, capture_output=True, text=True)

@@ -205,4 +205,4 @@ class Killer:
         if process.send(signal.SIGKILL):  # else it is just being started again
             self.killed.append(self.left.pop(0))
             self.watched.note(f"killed the {victim} while there worked {described(run)}")
-            self.due, self.waiting = time.monotonic() + self.rng.uniform(2.0, 10.0), None
+            self.due, self.waiting = time.monotonic() + self.rng.uniform(5.0, 25.0), None

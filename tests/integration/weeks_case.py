@@ -13,15 +13,15 @@ RISING = "Romantic"
 SHARES = (0.2, 0.6)  # of the rising style, in the first and in the last week
 FIRST_DAY = date(2019, 7, 1)
 WINDOWS = tuple(str(FIRST_DAY + timedelta(weeks=week)) for week in range(WEEKS))
-SETTINGS = f"""
+SETTINGS = """
 architectures = ["ml_gcn"]
 
 [data]
 location = "data"
 
 [windows]
-start = {FIRST_DAY}
-end = {FIRST_DAY + timedelta(weeks=WEEKS)}
+start = {start}
+end = {end}
 
 [sources.drawn]
 kind = "archive"
@@ -45,7 +45,7 @@ epochs = 1
 [training]
 preset = "small"
 image_size = [32, 32]
-epochs = 20
+epochs = {epochs}
 batch_size = 16
 
 [ablation]
@@ -53,11 +53,11 @@ run = false
 
 [evaluation]
 resamples = 100
-most_calibration_error = 0.01
-"""  # so small that no model passes the check
+most_calibration_error = 0.01  # no model passes this check
+"""
 
 
-def write_case(folder: Path, pictures: int = 56, labelled: int = 30) -> Path:
+def write_case(folder: Path, pictures: int = 48, labelled: int = 30, epochs: int = 4) -> Path:
     """Write so many pictures a week, some of them labelled, and settings into ``folder``; return the settings file."""
     photos = folder / "photos"
     photos.mkdir(parents=True)
@@ -77,5 +77,6 @@ def write_case(folder: Path, pictures: int = 56, labelled: int = 30) -> Path:
     write_csv(folder / "posts.csv", ["image", "created_at"], posts)
     write_csv(folder / "labels.csv", ["image", "main", "subs"], labels)
     path = folder / "stylegraph.toml"
-    path.write_text(SETTINGS, encoding="utf-8")
+    end = FIRST_DAY + timedelta(weeks=WEEKS)
+    path.write_text(SETTINGS.format(start=FIRST_DAY, end=end, epochs=epochs), encoding="utf-8")
     return path

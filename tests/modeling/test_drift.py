@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from modeling.drift import _Sample, drift_table
+from modeling.drift import drift_table
+from modeling.drift_reference import Sample
 from modeling.errors import ModelingError
 from modeling.settings import DriftSettings
 from modeling.shifts import chi_squared, largest_ks, mean_discrepancy, sorted_columns
@@ -199,7 +200,7 @@ def test_p_values_of_the_mean_discrepancy_are_uniform_without_a_shift_and_tiny_w
 def test_sample_is_as_large_as_asked_and_fair():
     drawn = np.zeros(100)
     for seed in range(400):
-        sample = _Sample(20, seed)
+        sample = Sample(20, seed)
         for part in range(4):
             sample.add(np.arange(25 * part, 25 * part + 25, dtype=np.float32)[:, None])
         assert len(sample.rows) == 20

@@ -11,6 +11,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from email.policy import default
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from pipeline.alert_sensors import alert_sensors
-from pipeline.alerts import SMTP_VARIABLE, WEBHOOK_VARIABLE, Alert, AlertError, post, send_mail, tell
+from pipeline.alerts import SMTP_VARIABLE, WEBHOOK_VARIABLE, Alert, AlertError, post, send_mail
 from pipeline.reasons import REASON_TAG
 from pipeline.settings import AlertSettings, Settings, load_settings
+from pipeline.unsent_alerts import FILE, MOST_KEPT, deliver, deliver_waiting
 from tests.pipeline.small_case import write_case
 
 ALERT = Alert("crawl_window (2019-07-01) failed", ("no server answers",), "ask again", "1234", "crawl_window", "a week")
@@ -232,16 +234,38 @@ def test_unsafe_addresses_are_refused(monkeypatch: pytest.MonkeyPatch, address: 
         post(ALERT)
 
 
-def test_one_way_that_fails_does_not_hold_the_other(hook: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_way_that_fails_does_not_hold_the_other_and_is_tried_again(
+    hook: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv(SMTP_VARIABLE, "smtp://127.0.0.1:1")  # nothing listens there
     monkeypatch.setenv(WEBHOOK_VARIABLE, f"http://127.0.0.1:{hook.server_port}/")
-    with pytest.raises(AlertError, match="ConnectionRefusedError"):
-        tell(ALERT, AlertSettings(email_to=("a@example.org",), webhook=True))
-    assert len(hook.posted) == 1
+    both = AlertSettings(email_to=("a@example.org",), webhook=True)
+    for _ in range(2):
+        with pytest.raises(AlertError, match=r"ConnectionRefusedError.* alerts are kept"):
+            deliver(ALERT, both, tmp_path)
+    assert len(hook.posted) == 2
+    assert "127.0.0.1" not in (tmp_path / FILE).read_text()
+    server = MailServer()
+    with serving(server):
+        monkeypatch.setenv(SMTP_VARIABLE, f"smtp://127.0.0.1:{server.port}")
+        assert deliver_waiting(both, tmp_path) == 2
+        assert deliver_waiting(both, tmp_path) == 0
+    assert [message.get_content().splitlines() for message in server.messages] == [ALERT.text().splitlines()] * 2
+    assert len(hook.posted) == 2
 
 
-def test_nobody_is_told_where_nobody_is_named() -> None:
-    tell(ALERT, AlertSettings())
+def test_no_more_than_so_many_alerts_wait(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv(WEBHOOK_VARIABLE, raising=False)
+    for number in range(MOST_KEPT + 2):
+        with pytest.raises(AlertError, match=WEBHOOK_VARIABLE):
+            deliver(replace(ALERT, what=str(number)), AlertSettings(webhook=True), tmp_path)
+    kept = [row["alert"]["what"] for row in json.loads((tmp_path / FILE).read_bytes())]
+    assert kept == [str(number) for number in range(2, MOST_KEPT + 2)]
+
+
+def test_nobody_is_told_where_nobody_is_named(tmp_path: Path) -> None:
+    deliver(ALERT, AlertSettings(), tmp_path)
+    assert not (tmp_path / FILE).exists()
 
 
 # from runs
@@ -268,10 +292,12 @@ def settings(tmp_path: Path) -> Settings:
     return load_settings(path)
 
 
-def happened(settings: Settings, sensor: str, assets: list[Any], **tags: str) -> list[str]:
-    """Let a run end, and the sensor see it; return what was written to the log."""
+def happened(settings: Settings, sensor: str, assets: list[Any], *before: bool, **tags: str) -> list[str]:
+    """Let a run end, and the sensor see it; return what was written to the log. ``before``: whether checks warned."""
     (one,) = [found for found in alert_sensors() if found.name == sensor]
     with dg.DagsterInstance.ephemeral() as instance:
+        for warned in before:
+            dg.materialize(assets, instance=instance, tags={"warns": "yes"} if warned else {})
         result = dg.materialize(assets, instance=instance, tags=tags, raise_on_error=False)
         ended = result.get_run_success_event() if result.success else result.get_run_failure_event()
         context: Any = dg.build_run_status_sensor_context(
@@ -331,6 +357,16 @@ def test_failed_checks_of_a_run_that_went_well_are_told_together(
     ((_, content),) = hook.posted
     assert content["what"] == "a check of posts failed"
     assert content["why"] == ["warning: posts, few_failures: 9 of 10 failed look at them"]
+    assert "Re-execute" not in content["do"]
+
+
+@pytest.mark.parametrize(("before", "told"), [((True,), 0), ((True, False), 1), ((False, True), 0)])
+def test_a_check_that_had_failed_before_is_not_told_again(
+    hook: Any, settings: Settings, monkeypatch: pytest.MonkeyPatch, before: tuple[bool, ...], told: int
+) -> None:
+    monkeypatch.setenv(WEBHOOK_VARIABLE, f"http://127.0.0.1:{hook.server_port}/")
+    happened(settings, "failed_checks", [posts], *before, warns="yes")
+    assert len(hook.posted) == told
 
 
 def test_a_run_whose_checks_pass_is_not_told(hook: Any, settings: Settings) -> None:

@@ -4,6 +4,7 @@ import io
 import subprocess
 import sys
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from crawlers.tables import IMAGES, POSTS
+from crawlers.windows import CrawlWindow
 from pipeline.commands.run import run_stages
 from pipeline.crawl_checks import crawl_check_results
 from pipeline.locks import one_at_a_time
@@ -20,19 +22,26 @@ from pipeline.storage import Storage
 from tests.pipeline.small_case import write_case, write_csv
 
 KEY = "2019-07-01"
+WINDOW = CrawlWindow(KEY, datetime(2019, 7, 1, tzinfo=UTC), datetime(2019, 7, 8, tzinfo=UTC))
 
 
 def judged(
-    kept: int = 10, before: int | None = None, failed: int = 0, incomplete: tuple[str, ...] = (), posts: int = 0
+    kept: int = 10,
+    before: int | None = None,
+    failed: int = 0,
+    incomplete: tuple[str, ...] = (),
+    posts: int = 0,
+    reason: str = "http_404",
 ) -> dict[str, tuple[bool, str]]:
     """Return check -> passed, description."""
     statuses = ["failed"] * failed + ["ok"] * (10 - failed)
+    reasons = [reason if status == "failed" else None for status in statuses]
     tables = {
         "posts": pa.table({"post_id": [str(number) for number in range(posts)]}),
-        "images": pa.table({"status": statuses}),
+        "images": pa.table({"status": statuses, "reason": reasons}),
     }
     facts = {"kept": kept, "incomplete": incomplete}
-    results = crawl_check_results(CrawlSettings(most_failed=0.2, most_shrunk=0.2), KEY, tables, facts, before)
+    results = crawl_check_results(CrawlSettings(most_failed=0.2, most_shrunk=0.2), WINDOW, tables, facts, before)
     return {result.check_name: (result.passed, result.description or "") for result in results}
 
 
@@ -43,6 +52,11 @@ def test_a_good_window_passes_every_check() -> None:
         "window_not_shrunk": True,
         "few_failures": True,
     }
+
+
+def test_pictures_that_were_withdrawn_are_no_failures() -> None:
+    assert judged(failed=9, reason="withdrawn")["few_failures"][0]
+    assert not judged(failed=9)["few_failures"][0]
 
 
 @pytest.mark.parametrize(

@@ -200,9 +200,29 @@ def test_images_without_an_answer_of_today_block(case: Case) -> None:
     case.write("style_predictions", [answer], "2019-07-01")
     case.write("style_predictions", [{**answer, "image_id": "b", "model_version": "old"}], "2019-07-08")
     found = case.check("style_predictions", "every_image_predicted")
-    assert "1 of 2 answers are missing, in windows 2019-07-08" in found.description
+    assert "images without an answer: 1 of 2, in windows 2019-07-08" in found.description
+    assert found.severity == dg.AssetCheckSeverity.ERROR
     case.write("style_predictions", [{**answer, "image_id": "b"}], "2019-07-08")
     assert case.check("style_predictions", "every_image_predicted").passed
+
+
+def test_pictures_that_nobody_can_read_block_nothing(case: Case) -> None:
+    case.write("unique_images", [unique("a", "2019-07-01"), unique("b", "2019-07-01")])
+    case.storage.write_json("champions/top-3/current.json", {"version": "new", "promoted_at": None})
+    case.write("style_predictions", [], "2019-07-01")
+
+    def made(*not_read: str, **versions: str) -> Any:
+        said = {"by_versions": versions, "not_read_images": list(not_read)}
+        event = dg.AssetMaterialization("style_predictions", partition="2019-07-01", metadata=said)
+        case.instance.report_runless_asset_event(event)
+        return case.check("style_predictions", "every_image_predicted")
+
+    found = made("a", **{"top-3": "new"})
+    assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.ERROR)  # b has no answer
+    found = made("a", "b", **{"top-3": "new"})
+    assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert "2 pictures cannot be read, in windows 2019-07-01: crawl" in found.description
+    assert made().passed, "there was no champion when the run began"
 
 
 def test_test_images_of_champions_stay_test_images(case: Case) -> None:

@@ -26,7 +26,7 @@ LIVE_ONLY = {  # tables of the round trip with a live Label Studio
     "prediction_acceptance",
     "returned_tasks",
 }
-TIMES = {"crawled_at", "fetched_at", "seconds"}  # columns that say when, not what
+TIMES = {"crawled_at", "decided_at", "fetched_at", "seconds"}  # columns that say when, not what
 
 
 def run(config: Path) -> tuple[int, str]:
@@ -58,7 +58,7 @@ def table_bytes(location: Path) -> dict[str, bytes]:
 
 def test_every_table_exists_for_every_partition(case: Path) -> None:
     storage = Storage(str(case.parent / "data"))
-    for name in set(TABLES) - LIVE_ONLY:
+    for name in set(TABLES) - LIVE_ONLY - {"withdrawals"}:  # which is made when somebody withdraws something
         found = list((case.parent / "data/tables").glob(f"{name}.parquet")) or list(
             (case.parent / "data/tables" / name).rglob("*.parquet")
         )

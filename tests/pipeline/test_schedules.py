@@ -1,7 +1,7 @@
 """Schedules and sensors that ask by the clock and by files: on a real instance, with runs that only stand in it."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,15 @@ from dagster._core.test_utils import create_run_for_test
 from labeling.tables import LABEL_TASKS
 from modeling.tables import LABEL_FREQUENCIES
 from pipeline import jobs
-from pipeline.crawl_checks import crawl_check_specs
+from pipeline.crawl_checks import COVERED_TO, crawl_check_specs
 from pipeline.freshness_policies import IN_TIME, window_policy
 from pipeline.graph import build_definitions
-from pipeline.partitions import crawl_windows
+from pipeline.partitions import crawl_window, crawl_windows
 from pipeline.reasons import ASKED_ON_TAG, REASON_TAG
+from pipeline.schedules import HOURLY
 from pipeline.settings import Settings, load_settings
 from pipeline.storage import Storage
-from pipeline.windows_due import COMPLETE, MOST_IN_ALL, late_windows
+from pipeline.windows_due import COMPLETE, MOST_IN_ALL, PARTITION_TAG, RANGE_TAGS, late_windows
 from tests.pipeline.small_case import SETTINGS, write_case
 
 FIRST, SECOND = "2019-07-01", "2019-07-08"
@@ -41,6 +42,12 @@ class Case:
     @property
     def resources(self) -> dict[str, Any]:
         return {"settings": self.settings, "storage": self.storage, "clock": lambda: self.now}
+
+    def end_windows(self, end: date) -> None:
+        """Let the last window end on another day."""
+        windows = self.settings.windows.model_copy(update={"end": end})
+        self.settings = self.settings.model_copy(update={"windows": windows})
+        self.definitions = build_definitions(self.settings)
 
     def look(self, name: str) -> list[dg.RunRequest]:
         """Evaluate a schedule once; nothing asked for must have a reason."""
@@ -65,16 +72,20 @@ class Case:
         self, request: dg.RunRequest, status: dg.DagsterRunStatus, job: str = jobs.NEW_WINDOW, **tags: str
     ) -> DagsterRun:
         """Let a run stand in the instance as if it had been launched, and come so far."""
-        named = {**request.tags, "dagster/partition": request.partition_key or "", **tags}
+        named = {**request.tags, **({PARTITION_TAG: request.partition_key} if request.partition_key else {}), **tags}
         return create_run_for_test(self.instance, job_name=job, status=status, tags=named)
 
-    def crawled(self, key: str, *, complete: bool) -> None:
+    def crawled(self, key: str, *, complete: bool, to: datetime | None = None) -> None:
         """Let the instance know of a crawl of a window, by an asset that does nothing else."""
         specs = [spec for spec in crawl_check_specs(crawl_windows(self.settings.windows)) if spec.name == COMPLETE.name]
 
         @dg.asset(check_specs=specs, partitions_def=crawl_windows(self.settings.windows))
         def posts() -> dg.MaterializeResult:
-            return dg.MaterializeResult(check_results=[dg.AssetCheckResult(passed=complete, check_name=COMPLETE.name)])
+            end = to or crawl_window(self.settings.windows, key).end
+            check = dg.AssetCheckResult(
+                passed=complete, check_name=COMPLETE.name, metadata={COVERED_TO: end.isoformat()}
+            )
+            return dg.MaterializeResult(check_results=[check])
 
         assert dg.materialize([posts], instance=self.instance, partition_key=key).success
 
@@ -96,17 +107,88 @@ def test_a_window_is_asked_for_when_it_has_ended_and_late_posts_are_in(case: Cas
     assert request.tags[ASKED_ON_TAG] == "2019-07-08"
 
 
-def test_several_windows_come_oldest_first(case: Case) -> None:
-    assert [request.partition_key for request in case.look("crawl_windows")] == [FIRST, SECOND]
+def test_several_windows_come_in_one_run(case: Case) -> None:
+    (request,) = case.look("crawl_windows")
+    assert request.partition_key is None
+    assert [request.tags[tag] for tag in RANGE_TAGS] == [FIRST, SECOND]
+    assert request.tags[REASON_TAG] == f"2 windows from {FIRST} to {SECOND} have ended and are not crawled"
+    assert request.tags[ASKED_ON_TAG] == "2019-07-15"
 
 
 @pytest.mark.parametrize("job", jobs.CRAWLS)
-def test_a_window_is_left_alone_while_a_run_is_at_it(case: Case, job: str) -> None:
-    first, second = case.look("crawl_windows")
-    case.run(first, dg.DagsterRunStatus.NOT_STARTED, job)
-    assert [request.partition_key for request in case.look("crawl_windows")] == [SECOND]
-    case.run(second, dg.DagsterRunStatus.STARTED, job)
+def test_windows_are_left_alone_while_a_run_is_at_them(case: Case, job: str) -> None:
+    (both,) = case.look("crawl_windows")
+    run = case.run(both, dg.DagsterRunStatus.NOT_STARTED, job)
     assert case.look("crawl_windows") == []
+    case.instance.delete_run(run.run_id)
+    one = dg.RunRequest(partition_key=FIRST)
+    case.run(one, dg.DagsterRunStatus.STARTED, job)
+    assert [request.partition_key for request in case.look("crawl_windows")] == [SECOND]
+
+
+def test_windows_that_do_not_follow_each_other_are_asked_for_alone(case: Case) -> None:
+    case.end_windows(date(2019, 8, 12))
+    case.now = datetime(2019, 8, 12, 6, tzinfo=UTC)
+    case.crawled("2019-07-15", complete=True)
+    case.crawled("2019-08-05", complete=False)
+    first, second, third = case.look("crawl_windows")
+    assert [first.tags[tag] for tag in RANGE_TAGS] == [FIRST, SECOND]
+    assert [second.tags[tag] for tag in RANGE_TAGS] == ["2019-07-22", "2019-07-29"]
+    assert third.partition_key == "2019-08-05"
+    assert third.tags[REASON_TAG] == "the last crawl of window 2019-08-05 was not complete"
+
+
+def test_a_window_at_fault_does_not_hold_up_the_others(case: Case) -> None:
+    (both,) = case.look("crawl_windows")
+    case.run(both, dg.DagsterRunStatus.FAILURE)
+    first, second = case.look("crawl_windows")
+    assert [first.partition_key, second.partition_key] == [FIRST, SECOND]
+    reason = f"the last run for window {FIRST} failed before it was crawled (attempt 2 of 3 today)"
+    assert first.tags[REASON_TAG] == reason
+
+
+def test_a_window_that_was_cut_is_asked_for_when_it_is_longer(case: Case) -> None:
+    case.crawled(FIRST, complete=True)
+    case.end_windows(date(2019, 7, 14))
+    case.crawled(SECOND, complete=True)
+    assert case.look("crawl_windows") == []
+    case.end_windows(date(2019, 7, 22))
+    (request,) = case.look("crawl_windows")
+    assert request.partition_key == SECOND
+    assert request.tags[REASON_TAG] == (
+        f"window {SECOND} goes on to 2019-07-15 now, and was crawled for a part of that"
+    )
+    assert list(late_windows(case.settings, case.instance, END[SECOND] + timedelta(days=3))) == [SECOND]
+    case.crawled(SECOND, complete=True)
+    assert case.look("crawl_windows") == []
+
+
+def test_a_crawl_that_did_not_note_its_end_is_believed(case: Case) -> None:
+    evaluation = dg.AssetCheckEvaluation(
+        asset_key=COMPLETE.asset_key, check_name=COMPLETE.name, passed=True, metadata={}, partition=FIRST
+    )
+    case.instance.report_runless_asset_event(evaluation)
+    assert [request.partition_key for request in case.look("crawl_windows")] == [SECOND]
+
+
+def test_a_window_comes_at_its_time_and_what_failed_every_hour(case: Case) -> None:
+    automation = case.settings.automation.model_copy(update={"crawl_cron": "0 6 * * 3"})  # Wednesdays
+    case.settings = case.settings.model_copy(update={"automation": automation})
+    wednesday = datetime(2019, 7, 10, 6, tzinfo=UTC)
+    case.now = wednesday - timedelta(minutes=1)  # the window ended on Monday
+    assert case.look("crawl_windows") == []
+    case.now = wednesday
+    (request,) = case.look("crawl_windows")
+    assert request.partition_key == FIRST
+    case.run(request, dg.DagsterRunStatus.FAILURE)
+    case.now = wednesday + timedelta(hours=1)
+    (again,) = case.look("crawl_windows")
+    assert again.partition_key == FIRST
+    overdue = timedelta(hours=automation.overdue_hours)
+    assert late_windows(case.settings, case.instance, wednesday + overdue - timedelta(minutes=1)) == {}
+    assert late_windows(case.settings, case.instance, wednesday + overdue) == {FIRST: wednesday + overdue}
+    schedule = build_definitions(case.settings).resolve_schedule_def("crawl_windows")
+    assert schedule.cron_schedule == ["0 6 * * 3", HOURLY]
 
 
 def test_a_complete_window_is_not_asked_for_again(case: Case) -> None:
@@ -224,6 +306,18 @@ def test_windows_that_go_on_have_a_deadline(
     graph = build_definitions(settings).resolve_asset_graph()
     fresh = {key.to_user_string() for key in graph.get_all_asset_keys() if graph.get(key).freshness_policy}
     assert fresh == IN_TIME
+
+
+def test_the_deadline_waits_for_the_crawl(tmp_path: Path) -> None:
+    windows = "start = 2019-07-03\nend = 2100-01-06\n"  # from Wednesday on
+    text = SETTINGS.replace("start = 2019-07-01\nend = 2019-07-15\n", windows)
+    text += '\n[automation]\ncrawl_cron = "0 6 * * 1"\n'  # Mondays
+    settings = load_settings(write_case(tmp_path, images=1, settings=text))
+    assert window_policy(settings) == dg.FreshnessPolicy.cron(
+        deadline_cron="0 6 * * 2", lower_bound_delta=timedelta(days=6, hours=6), timezone="UTC"
+    )
+    windows_each_day = settings.windows.model_copy(update={"every": "day"})
+    assert window_policy(settings.model_copy(update={"windows": windows_each_day})) is None
 
 
 def test_windows_that_end_never_get_late_in_the_ui(case: Case) -> None:

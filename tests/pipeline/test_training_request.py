@@ -1,5 +1,7 @@
 """When a training is due, in words and numbers, and that a killed run asks once."""
 
+import io
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -7,6 +9,7 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.champions import champion_version
@@ -186,6 +189,30 @@ def test_a_drifted_window_asks_where_a_label_is_new(case: tuple[Settings, Storag
     assert asked
     assert rows[-1]["drifted_windows"] == ["2019-07-15"]
     assert rows[-1]["reason"].startswith("window 2019-07-15 drifted")
+    relabelled(storage, 2)  # the model lost against the champion, and the window has drifted still
+    rows, asked = ask(case, tags=SCHEDULED, now=NOON + timedelta(days=2))
+    assert not asked, "one drift asks once"
+    assert rows[-1]["reason"].endswith("a training for the drift of 2019-07-15 was asked for before")
+    assert rows[-1]["drifted_windows"] == []
+
+
+def test_a_champion_without_images_has_no_drift(case: tuple[Settings, Storage]) -> None:
+    settings, storage = case
+    put_model(settings, storage, "basic_cnn", 1)
+    assert failure(materialize(settings, storage, "champion", "colours")) == ""
+    version = champion_version(storage, "colours")
+    key = f"champions/colours/{version}/inputs/data_set.parquet"
+    empty = io.BytesIO()
+    pq.write_table(pq.read_table(io.BytesIO(storage.read_bytes(key))).slice(0, 0), empty)
+    storage.write_bytes(key, empty.getvalue())  # as a withdrawal of everything leaves it
+    row = dict.fromkeys(TABLES["drift"].schema.names) | {"label_set": "colours", "window": "2019-07-15"}
+    row |= {"model_version": version, "what": "scores", "test": "kolmogorov_smirnov", "images": 5, "drifted": True}
+    row |= {"reference_images": 0, "threshold": 0.15}
+    storage.write_table("drift", pa.Table.from_pylist([row], TABLES["drift"].schema))
+    relabelled(storage, 1)
+    rows, asked = ask(case, tags=SCHEDULED)
+    assert not asked
+    assert rows[-1]["reason"].endswith("no newer window drifted")
 
 
 def test_too_few_labels_for_the_set_are_no_failure(case: tuple[Settings, Storage]) -> None:
@@ -228,3 +255,19 @@ def test_a_run_killed_before_it_could_ask_asks_when_it_is_launched_again(case: t
         rows, asked = ask(case, tags=SCHEDULED, instance=instance, now=NOON + timedelta(minutes=10))
         assert (len(rows), asked) == (2, False)
         assert rows[-1]["reason"] == "the training asked for 10 minutes ago has not begun yet"
+
+
+def test_two_looks_at_once_ask_once(case: tuple[Settings, Storage], tmp_path: Path) -> None:
+    relabelled(case[1], 5)
+    (tmp_path / "dagster").mkdir()
+    with dg.DagsterInstance.local_temp(str(tmp_path / "dagster")) as instance, ThreadPoolExecutor(2) as threads:
+        looks = [
+            threads.submit(materialize, *case, "training_request", "colours", tags=SCHEDULED, instance=instance)
+            for _ in range(2)
+        ]
+        assert [failure(look.result()) for look in looks] == ["", ""]
+        wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey("training_request"), asset_partitions=["colours"])
+        assert len(instance.fetch_materializations(wanted, limit=5).records) == 1
+    rows = case[1].read_table("training_requests", ("colours",)).to_pylist()
+    assert [row["due"] for row in rows] == [True, False]
+    assert "has not begun yet" in rows[1]["reason"]
