@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 # without its dependencies: it asks for the dagster of its own day by number, and the newest one is a day behind ours
 POSTGRES := dagster-postgres==0.29.27
 
-.PHONY: help demo label-studio dev simulate-year test lint format integration bench clean
+.PHONY: help demo label-studio dev simulate-year test lint format integration integration-long bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -40,7 +40,10 @@ test: $(READY)  ## everything that needs no server of its own
 	@$(BIN)/python -m pytest
 
 integration: $(READY)  ## real servers, a browser and a shortened demo
-	@$(BIN)/python -m pytest -m integration
+	@$(BIN)/python -m pytest -m "integration and not long"
+
+integration-long: $(READY)  ## those that take minutes each: unattended weeks, kill -9 of services, S3, PostgreSQL, a short simulated year
+	@$(BIN)/python -m pytest -m "integration and long"
 
 lint: $(READY)  ## ruff and mypy
 	@$(BIN)/ruff check .

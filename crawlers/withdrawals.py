@@ -156,5 +156,7 @@ class Withdrawn:
 
 def distances(left: Words, right: Words) -> npt.NDArray[np.uint16]:
     """Return the Hamming distances of 256-bit hashes, ``(N, M)``."""
-    result: npt.NDArray[np.uint16] = np.bitwise_count(left[:, None, :] ^ right[None, :, :]).sum(axis=2, dtype=np.uint16)
+    result = np.zeros((len(left), len(right)), np.uint16)
+    for word in range(left.shape[1]):
+        result += np.bitwise_count(left[:, None, word] ^ right[None, :, word])
     return result

@@ -3,9 +3,10 @@
 Every asset has an entry, also where nothing follows: a test compares the table with the graph. docs/operations.md tells
 the whole chain. Conditions are built from Dagster's own ones only, which the daemon can evaluate without our code.
 
-How a condition reads: what must have happened *since it was last handled* (asked for, or made by anybody), while
-nothing that it is made from is being made, and no blocking check before it failed or is being made. A failed run counts
-as handled: it is launched again when something new happens, or at the next daily look, and so at most once a day.
+How a condition reads: what must have happened *since it was last handled* (asked for, or made by somebody else), while
+nothing that it is made from is being made, and no blocking check before it failed or is being made. What has happened
+since it was asked for is new, also when its own run ends later. A failed run counts as handled: it is launched again
+when something new happens, or at the next daily look, and so at most once a day.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ import dagster as dg
 from dagster import AutomationCondition as Condition
 
 from labeling.studio.settings import LabelStudioServer
-from pipeline.reasons import FOLLOWED_TAG, REASON_TAG, TRAINING_TAG
+from pipeline.reasons import BY_CONDITION_TAG, FOLLOWED_TAG, REASON_TAG, TRAINING_TAG
 from pipeline.settings import Settings
 
 Sensor = Literal["what_follows", "what_trains", "what_predicts"]
@@ -103,6 +104,13 @@ _UNSAFE = Condition.any_deps_match(
     Condition.any_checks_match(Condition.check_failed() | Condition.in_progress(), blocking_only=True)
     & ~Condition.will_be_requested()
 ).with_label("a blocking check before it failed or is not done")
+# That it was asked for, or that somebody else made it. That the run which was asked for ended says nothing: what has
+# happened since that began is news to it.
+_HANDLED = (
+    Condition.newly_requested()
+    | (Condition.newly_updated() & ~Condition.executed_with_tags(tag_keys={BY_CONDITION_TAG}))
+    | Condition.initial_evaluation()
+).with_label("handled")
 _FILES = dg.AssetSelection.groups("inputs")  # files that people keep; nobody makes them
 
 
@@ -136,7 +144,7 @@ class _Rules:
         """
         again = Condition.execution_failed() & Condition.cron_tick_passed(self.look_cron)
         condition = (
-            (trigger | again.with_label("failed before the daily look")).since_last_handled()
+            (trigger.since(_HANDLED) | again.with_label("failed before the daily look").since_last_handled())
             & ~Condition.any_deps_in_progress()
             & ~Condition.in_progress()
             & ~_UNSAFE

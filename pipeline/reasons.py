@@ -8,6 +8,7 @@ REASON_TAG = "stylegraph/reason"  # one line for people
 TRAINING_TAG = "stylegraph/training"  # "true": one such run at a time
 ASKED_ON_TAG = "stylegraph/asked_on"  # day on which a window was asked for, by the clock
 FOLLOWED_TAG = "stylegraph/followed_by"  # whoever launched the run also launches what follows from it
+BY_CONDITION_TAG = "dagster/from_automation_condition"  # Dagster's own, on what a condition asked for
 LONGEST = 250  # characters of a reason
 # Tags of runs that nobody started by hand.
 BY_ITSELF = ("dagster/from_automation_condition", "dagster/schedule_name", "dagster/sensor_name")

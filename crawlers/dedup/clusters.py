@@ -162,22 +162,26 @@ def _unique_table(
 ) -> pa.Table:
     """Assemble ``UNIQUE_IMAGES``; ``matched`` has the pair that decided for each image, null where it is kept."""
     ids = images["image_id"].to_numpy(dtype=object)
-    matches = matched.select(["via", "distance256", "structure", "decided_by"]).to_pylist()
-    vias = [row["via"] for row in matches]
-    best = _best_images(images, canonical, np.array([via in MIRRORED for via in vias], bool))
+    aside = np.flatnonzero(matched["via"].is_valid().to_numpy())  # only these become objects of Python
+    matches = matched.select(["via", "distance256", "structure", "decided_by"]).take(pa.array(aside)).to_pylist()
+    stages, reasons = np.full((2, len(images)), None, dtype=object)
+    stages[aside] = [_stage(row) for row in matches]
+    reasons[aside] = [
+        _reason(row, canonical_id) for row, canonical_id in zip(matches, ids[canonical[aside]], strict=True)
+    ]
+    mirrored = pc.is_in(matched["via"], pa.array(sorted(MIRRORED), pa.string())).to_numpy()
+    best = _best_images(images, canonical, mirrored)
     columns = {
         "image_id": ids,
         "window": images["window"],
         "canonical_id": ids[canonical],
         "best_image_id": ids[best[canonical]],
-        "kept": [via is None for via in vias],
-        "stage": [None if row["via"] is None else _stage(row) for row in matches],
-        "reason": [
-            None if row["via"] is None else _reason(row, ids[of]) for row, of in zip(matches, canonical, strict=True)
-        ],
+        "kept": matched["via"].is_null().combine_chunks(),
+        "stage": stages,
+        "reason": reasons,
         "distance64": matched["distance64"].combine_chunks(),
         "distance256": matched["distance256"].combine_chunks(),
-        "via": vias,
+        "via": matched["via"].combine_chunks(),
         "cluster_size": np.bincount(canonical, minlength=len(images))[canonical],
         "post_id": images["post_id"],
         "created_at": images["created_at"],

@@ -117,7 +117,8 @@ def _clustered(settings: Settings, storage: Storage, progress: Progress) -> Iter
         unique, pairs = cluster(hashes, settings.deduplication, overrides, index)
         unique = storage.write_table("unique_images", unique)
         pairs = storage.write_table("similar_pairs", pairs)
-    frame, similar = unique.to_pandas(), pairs.to_pandas()
+    frame = unique.select(["window", "kept", "via", "cluster_size"]).to_pandas()
+    similar = pairs.select(["image_a", "image_b", "distance256", "via", "band"]).to_pandas()
     yield dg.MaterializeResult(
         asset_key="unique_images",
         data_version=data_version(unique),

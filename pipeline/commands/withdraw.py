@@ -13,7 +13,7 @@ from rich.table import Table
 
 from crawlers.dedup.phash import HashFailure, hash_image
 from crawlers.identity import author_hmac, key_from_env
-from crawlers.sources import ArchiveSource
+from crawlers.sources import ArchiveSource, without_port
 from pipeline.champions import FOLDER as CHAMPIONS
 from pipeline.champions import champion_version
 from pipeline.graph import build_definitions
@@ -106,8 +106,14 @@ def _named(asked: Asked, key: bytes) -> tuple[list[str], list[str], list[str]]:
                 f"--author {author}: say with --server where that name is known: a host, or archive:NAME of a source"
             )
         else:
-            authors.append(author_hmac(author, asked.server or "", key))
+            authors.append(author_hmac(author, _home(asked.server or ""), key))
     return list(asked.posts), authors, [_image_id(image) for image in asked.images]
+
+
+def _home(server: str) -> str:
+    """Return a server as handles are hashed with it: its host alone; archive:NAME as it is."""
+    host = server.strip().removeprefix("https://").removeprefix("http://").partition("/")[0]
+    return host if host.startswith("archive:") else without_port(host)
 
 
 def _image_id(image: str) -> str:
@@ -135,7 +141,11 @@ def _looks(images: Sequence[str]) -> list[Look]:
 
 def _say(settings: Settings, storage: Storage, plan: Plan, found: Found, console: Console) -> None:
     if not plan:
-        console.print("Nothing of it is kept at present.")
+        console.print(
+            "Nothing of it is kept at present. If that is a surprise, look whether id, handle and server are spelled "
+            "as the network spells them.",
+            soft_wrap=True,
+        )
         return
     near = len(found.near)
     console.print(

@@ -26,9 +26,7 @@ def trend_verdicts(lived: Lived) -> list[Verdict]:
     trends = lived.storage.read_table("style_trends").to_pandas()
     movements = lived.storage.read_table("style_movements").to_pandas()
     verdicts = [_coverage(lived.year, trends, source, role) for source in ("experts", "model") for role in _PLANTED]
-    verdicts += [
-        _direction(lived.year, movements, source, role) for source in ("experts", "model") for role in _PLANTED
-    ]
+    verdicts += [direction(lived.year, movements, source, role) for source in ("experts", "model") for role in _PLANTED]
     changes = lived.storage.read_table("cooccurrence_changes").to_pandas()
     return [*verdicts, *_pairs(lived, changes)]
 
@@ -70,17 +68,18 @@ def planted_directions(year: Year, role: str) -> dict[str, str]:
     return directions | {label: "steady" for label, change in changes.items() if abs(change) < _STAYS}
 
 
-def _direction(year: Year, movements: pd.DataFrame, source: str, role: str) -> Verdict:
+def direction(year: Year, movements: pd.DataFrame, source: str, role: str) -> Verdict:
     """Experts must find every clear movement; a model may miss one, but may not see one that is not there."""
     planted = planted_directions(year, role)
     rows = movements[(movements["source"] == source) & (movements["role"] == role)]
     found = dict(zip(rows["label"], rows["direction"], strict=True))
-    false = {label for label, way in planted.items() if found.get(label, "steady") not in (way, "steady")}
-    missed = {label for label, way in planted.items() if way != "steady" and found.get(label, "steady") == "steady"}
+    unknown = set(planted) - set(found)  # a series that is not there finds nothing, also nothing wrong
+    false = {label for label, way in found.items() if label in planted and way not in (planted[label], "steady")}
+    missed = {label for label, way in found.items() if way == "steady" and planted.get(label, way) != "steady"}
     strict = source == "experts" and year.weeks >= _FEW_WINDOWS
     words = ", ".join(f"{label} {found.get(label, 'unknown')}" for label in sorted(planted))
     told = ", ".join(f"{label} {way}" for label, way in sorted(planted.items()))
-    return Verdict(f"movements: {source}, {role}", told, words, not false and not (missed and strict))
+    return Verdict(f"movements: {source}, {role}", told, words, not unknown and not false and not (missed and strict))
 
 
 def _pairs(lived: Lived, changes: pd.DataFrame) -> list[Verdict]:

@@ -83,7 +83,7 @@ def _alike(lived: Lived, images: set[str]) -> int:
     for path in media.iterdir():
         content = path.read_bytes()
         if hashlib.sha256(content).hexdigest() in images:
-            hashed = hash_image(content)
+            hashed = hash_image(path)
             if not isinstance(hashed, HashFailure):
                 looks.append(np.frombuffer(hashed.phash256, dtype=np.uint8))
     hashes = lived.storage.read_windows("image_hashes", lived.year.windows, ["phash256"]).column(0).drop_null()

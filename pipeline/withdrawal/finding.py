@@ -18,7 +18,7 @@ from pipeline.withdrawal.kept import KeptTable, kept_tables
 from pipeline.withdrawal.tombstones import Look
 
 VARIANTS = ("phash256", "trim_phash256", "mirror_phash256", "trim_mirror_phash256")
-_STEP = 4_096  # hashes compared with all looks at a time
+_STEP = 1_024  # hashes compared with all looks at a time: what is in between stays in the processor's cache
 _IDS = {  # kinds of columns, and of which kind the ids in them are
     Holds.POST: Holds.POST,
     Holds.AUTHOR: Holds.AUTHOR,

@@ -49,7 +49,8 @@ def _scrub_server_table(engine: db.Engine, table: db.Table, clean: Clean) -> int
     if not texts:
         return 0
     changed = 0
-    with engine.connect() as reader, engine.begin() as writer:
+    own = engine.execution_options(isolation_level="READ COMMITTED")  # Dagster's engine has no transactions
+    with own.connect() as reader, own.begin() as writer:
         rows = reader.execution_options(yield_per=_BATCH).execute(db.select(*keys, *texts))
         for row in rows:
             found = {

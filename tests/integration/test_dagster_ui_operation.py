@@ -22,7 +22,7 @@ from pipeline.settings import load_settings
 from tests.integration.running_services import ENDED, Asked, free_port, wait_for
 from tests.integration.weeks_case import WINDOWS, write_case
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(1500)]
 
 WIDTH, HEIGHT = 1400, 900  # pixels of a page
 MARGIN = 24  # around what is cut out of a page

@@ -25,7 +25,7 @@ from tests.integration.running_services import ENDED, Asked, free_port, wait_for
 from tests.integration.withdrawal_case import SHOWN
 from tests.pipeline.small_case import SETTINGS, write_case
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(600)]
 
 
 @pytest.fixture
@@ -89,23 +89,18 @@ def test_nothing_of_a_withdrawn_picture_is_left_in_the_history(
         connection.execute(sqlalchemy.text("CREATE TABLE notes (note TEXT)"))
         connection.execute(sqlalchemy.text("INSERT INTO notes VALUES (:note), ('other')"), {"note": f"see {image}"})
     assert {"event_logs", "notes"} <= tables_with(engine, shown)
-    files = postgres.data.rglob("*")
-    assert [path for path in files if path.parts[-3] == "base" and holds(path, shown)]
+    assert files_with(postgres, engine, shown)
 
     output = io.StringIO()
     code = withdraw(settings, Wish(images=[image], reason="asked"), Console(file=output, width=200), now=True)
 
     assert code == 0, output.getvalue()
     assert tables_with(engine, shown) == set()
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        assert connection.execute(sqlalchemy.text("SELECT note FROM notes ORDER BY note")).scalars().all() == [
-            "other",
-            "see [withdrawn]",
-        ]
-        connection.execute(sqlalchemy.text("CHECKPOINT"))  # from then on the old files of the tables are gone
+    with engine.connect() as connection:
+        notes = connection.execute(sqlalchemy.text("SELECT note FROM notes ORDER BY note")).scalars().all()
+    assert notes == ["other", "see [withdrawn]"]
+    assert files_with(postgres, engine, shown) == []
     engine.dispose()
-    files = postgres.data.rglob("*")
-    assert [path for path in files if path.parts[-3] == "base" and holds(path, shown)] == []
     with open_instance(settings) as instance:
         runs = instance.get_runs()
         assert {run.status.value for run in runs} == {"SUCCESS"}
@@ -120,12 +115,16 @@ def tables_with(engine: sqlalchemy.Engine, text: str) -> set[str]:
         return {
             table.name
             for table in metadata.sorted_tables
-            if any(text in str(row) for row in connection.execute(sqlalchemy.select(table)))
+            if any(text in str(value) for row in connection.execute(sqlalchemy.select(table)) for value in row)
         }
 
 
-def holds(path: Path, text: str) -> bool:
-    return path.is_file() and text.encode() in path.read_bytes()
+def files_with(postgres: Postgres, engine: sqlalchemy.Engine, text: str) -> list[Path]:
+    """The files of tables in which the text stands, once all that is in memory is written to them."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(sqlalchemy.text("CHECKPOINT"))
+    files = [path for path in (postgres.data / "base").rglob("*") if path.is_file()]
+    return [path for path in files if text.encode() in path.read_bytes()]
 
 
 def test_what_is_missing_is_said_in_one_line(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from tests.pipeline.small_case import SETTINGS, write_case
 
 pytest.importorskip("moto", reason="the extra dev brings the S3 server")
 pytest.importorskip("s3fs", reason="the extra s3 brings it")
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(1500)]
 
 LOCATION = "s3://styles/lake"
 MODELS = {("top-3", "basic_cnn"), ("top-3", "ml_gcn"), ("pair", "basic_cnn"), ("pair", "ml_gcn")}

@@ -26,7 +26,7 @@ from pipeline.supervisor import Supervisor
 from tests.integration.running_services import ENDED, TERMINATE, Asked, free_port, wait_for
 from tests.pipeline.small_case import write_case
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(400)]
 GRAPH = "tests.integration.slow_graph"
 
 

@@ -32,7 +32,7 @@ from tests.integration.unattended_demo import (
     write_small_settings,
 )
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(1800)]
 WEEK = "2019-09-02"
 LABELS = 'kind = "label_studio_export"\npath = "label_studio_export.json"'
 KEYS: dict[str, Sequence[str]] = {  # columns of which each row has others than every other row of the whole table

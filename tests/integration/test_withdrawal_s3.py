@@ -19,7 +19,7 @@ from tests.pipeline.small_case import write_case
 
 pytest.importorskip("moto", reason="the extra dev brings the S3 server")
 pytest.importorskip("s3fs", reason="the extra s3 brings it")
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(900)]
 
 LOCATION = "s3://withdrawals/lake"
 

@@ -106,7 +106,7 @@ class Watched:
     done: list[str] = field(default_factory=list)
     meanwhile: Callable[[], None] = lambda: None  # called between two looks
 
-    def awaited(self, step: str, reached: Callable[[], object], patience: float = 240.0) -> None:
+    def awaited(self, step: str, reached: Callable[[], object], patience: float = 300.0) -> None:
         """Look until a step is reached; say how far it got, and what ran, when that takes too long."""
         deadline = time.monotonic() + patience
         while not reached():

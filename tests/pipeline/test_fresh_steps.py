@@ -8,14 +8,19 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.storage.tags import MAX_RETRIES_TAG
 from rich.console import Console
 
+from crawlers.identity import KEY_VARIABLE
 from pipeline.commands.run import run_all
+from pipeline.commands.withdraw import Asked, withdraw
 from pipeline.freshness import Freshness
 from pipeline.graph import build_definitions
 from pipeline.inputs import observe
 from pipeline.instance import open_instance
-from pipeline.run import QUIET
+from pipeline.reasons import FOLLOWED_TAG
+from pipeline.run import QUIET, withdrawal_steps
+from pipeline.run_launcher import WORKER_TAG
 from pipeline.settings import load_settings
 from pipeline.storage import Storage
 from tests.pipeline.small_case import SETTINGS, write_case
@@ -178,3 +183,25 @@ def test_a_window_that_was_not_read_to_the_end_is_crawled_again(config: Path) ->
             )
         )
     assert steps_run(config) == ["Crawl 2019-07-01"]
+
+
+def test_a_run_by_hand_says_so_and_is_looked_after_but_not_begun_again(config: Path) -> None:
+    settings = load_settings(config)
+    with open_instance(settings) as instance:
+        for run in instance.get_runs():
+            assert run.tags[FOLLOWED_TAG] == "stylegraph run"  # automation leaves to it what follows
+            assert run.tags[MAX_RETRIES_TAG] == "0"
+            assert WORKER_TAG in run.tags
+
+
+def test_what_was_withdrawn_is_removed_before_anything_else(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(KEY_VARIABLE, "5a" * 32)
+    assert withdrawal_steps(load_settings(config)) == []
+    settings = load_settings(config)
+    asked = Asked(images=[str(config.parent / "photos" / "000.jpg")], reason="asked by mail")
+    assert withdraw(settings, asked, Console(file=io.StringIO()), now=False) == 0
+    titles = steps_run(config)
+    assert titles[0] == "Withdrawals"
+    assert {"Near-duplicates", "Data set top-3"} <= set(titles)
+    assert withdrawal_steps(settings) == []
+    assert "Withdrawals" not in steps_run(config)

@@ -155,6 +155,17 @@ def test_a_table_that_lost_rows_warns(case: Case) -> None:
     assert found.metadata["rows_before"].value == 80
 
 
+def test_each_label_set_loses_rows_of_its_own(case: Case) -> None:
+    for label_set, rows in (("top-3", 100), ("pair", 50), ("top-3", 80), ("pair", 48)):
+        said = {"dagster/row_count": rows}
+        event = dg.AssetMaterialization("data_set", partition=label_set, metadata=said)
+        case.instance.report_runless_asset_event(event)
+    found = case.check("data_set", ROWS, "pair")
+    assert found.passed
+    assert found.metadata["rows_before"].value == 50
+    assert not case.check("data_set", ROWS, "top-3").passed
+
+
 def test_late_windows_are_named_by_the_clock(case: Case) -> None:
     found = case.check("posts", "windows_on_time")
     assert not found.passed

@@ -8,9 +8,11 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fsspec.registry import _registry
 
 from pipeline.storage import Storage, write_file
 from pipeline.tables import TableError
@@ -179,3 +181,56 @@ def test_a_table_says_when_it_was_written(tmp_path: Path, location: str) -> None
     before = datetime.now(UTC) - timedelta(seconds=1)  # file systems may know less than we do
     storage.write_table("label_frequencies", frequencies(7))
     assert before <= storage.written_at("label_frequencies") <= datetime.now(UTC) + timedelta(seconds=1)
+
+
+def test_a_table_is_read_in_pieces(storage: Storage) -> None:
+    storage.write_table("label_frequencies", frequencies(7))
+    [piece] = storage.read_batches("label_frequencies", columns=["main_images"])
+    assert piece.to_pylist() == [{"main_images": 7}]
+    with pytest.raises(TableError, match="does not exist yet for top-5: materialize"):
+        list(storage.read_batches("data_set", ("top-5",)))
+
+
+@pytest.mark.parametrize("location", ["folder", "memory://piece-by-piece"])
+def test_a_file_that_is_written_in_pieces_is_there_when_it_is_whole(tmp_path: Path, location: str) -> None:
+    storage = Storage(str(tmp_path / "folder") if location == "folder" else location, tmp_path / "scratch")
+
+    def write(*pieces: bytes) -> None:
+        with storage.writing("a/file.json") as file:
+            for piece in pieces:
+                if not piece:
+                    raise OSError("the source went away")
+                file.write(piece)
+
+    write(b"one, ", b"two")
+    with pytest.raises(OSError, match="went away"):
+        write(b"three", b"")
+    assert storage.read_bytes("a/file.json") == b"one, two"
+    assert not list((storage.scratch / "tmp").iterdir())
+
+
+def test_each_remote_location_has_its_own_scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    one, same, other = (Storage(f"memory://{name}").scratch for name in ("one", "one/", "other"))
+    assert one == same
+    assert one != other
+    assert one.parent == other.parent == tmp_path / "stylegraph"
+
+
+def test_a_location_that_needs_a_package_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "s3fs", None)  # as where it is not installed
+    for protocol in ("s3", "s3a"):
+        monkeypatch.delitem(_registry, protocol, raising=False)
+    with pytest.raises(TableError, match=r"data.location s3://a/b needs a package: pip install 'stylegraph\[s3\]'"):
+        Storage("s3://a/b")
+    with pytest.raises(TableError, match=r"data.location odd://a: .*odd"):
+        Storage("odd://a")
+
+
+def test_a_location_that_cannot_be_written_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    storage = Storage("memory://no-access", tmp_path)
+    storage.require_access()
+    assert not storage.files("scratch")
+    storage.filesystem = fsspec.filesystem("data")  # which is read only
+    with pytest.raises(TableError, match=r"data.location memory://no-access cannot be written \(.+\): set "):
+        storage.require_access()

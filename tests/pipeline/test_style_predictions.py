@@ -127,7 +127,9 @@ def test_both_windows_go_through_one_run(case: Case) -> None:
     result = materialize(*case, "style_predictions", tags=tags)
     assert failure(result) == ""
     events = result.asset_materializations_for_node("style_predictions")
-    assert [event.partition for event in events] == list(WINDOWS)
+    assert [event.partition for event in events] == [*WINDOWS, *WINDOWS]  # the second time with its own version
+    assert len({event.tags["dagster/data_version"] for event in events[2:]}) == 2
+    events = events[2:]
     assert [event.metadata["scored"].value for event in events] == [30, 30]
     assert len(table(case, WINDOWS[1])) == 30
 

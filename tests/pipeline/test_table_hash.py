@@ -6,7 +6,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.metadata import data_version
+from pipeline.metadata import TableInPieces, data_version, table_metadata
 from pipeline.table_hash import TableHash
 from pipeline.tables import TABLES
 
@@ -85,3 +85,28 @@ def test_the_moment_of_writing_does_not_count_and_the_post_s_own_time_does() -> 
     first, later = datetime(2019, 7, 8, tzinfo=UTC), datetime(2019, 7, 9, tzinfo=UTC)
     assert data_version(posts(first, first)) == data_version(posts(later, first))
     assert data_version(posts(first, first)) != data_version(posts(first, later))
+
+
+def test_a_table_that_passes_in_pieces_has_the_version_and_the_preview_of_the_whole() -> None:
+    rows = [
+        {
+            "label": f"Label {place}",
+            "main_images": place,
+            "main_share": 0.0,
+            "sub_images": 0,
+            "sub_share": 0.0,
+            "rank": 1,
+        }
+        for place in range(20)
+    ]
+    whole = pa.Table.from_pylist(rows, schema=TABLES["label_frequencies"].schema)
+    pieces = TableInPieces("label_frequencies")
+    assert pa.Table.from_batches(pieces.passing(whole.to_batches(max_chunksize=3))).equals(whole)
+    assert pieces.version() == data_version(whole)
+    assert pieces.metadata(note="more") == table_metadata(whole, note="more")
+
+
+def test_no_pieces_are_an_empty_table() -> None:
+    pieces = TableInPieces("label_frequencies")
+    assert list(pieces.passing([])) == []
+    assert pieces.version() == data_version(TABLES["label_frequencies"].schema.empty_table())

@@ -113,7 +113,10 @@ def test_a_cluster_loses_its_withdrawn_members_with_their_names() -> None:
         "names": ["https://x.example/1.jpg", "2.jpg"],
         "name_image_ids": [GONE, KEPT],
     }
-    (left,) = EDITOR.edited("label_tasks", table_of("label_tasks", row)).to_pylist()
+    table = pa.concat_tables([table_of("label_tasks", {"image_ids": [KEPT]}, {}), table_of("label_tasks", row)])
+    *others, left = EDITOR.edited("label_tasks", table).to_pylist()
+    assert others == table.slice(0, 2).to_pylist()
+    assert EDITOR.changed_rows("label_tasks", table) == 1
     assert (left["image_ids"], left["names"], left["name_image_ids"]) == ([KEPT], ["2.jpg"], [KEPT])
 
 
@@ -123,6 +126,7 @@ def test_a_group_keeps_its_images_under_another_name_the_same_everywhere() -> No
     one = EDITOR.edited("data_set", data_set).column("group_id").to_pylist()
     other = EDITOR.edited("scores", scores).column("group_id").to_pylist()
     assert one == [other[0], OTHER]
+    assert EDITOR.changed_rows("data_set", data_set) == 1
     assert other[0] != GONE
 
 

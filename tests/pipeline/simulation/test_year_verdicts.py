@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.simulation.plan import FALLING, NEW, RISING, Year, main_shares
 from pipeline.simulation.training_verdicts import _in_two_splits, _moved
-from pipeline.simulation.trend_verdicts import covered, planted_directions
+from pipeline.simulation.trend_verdicts import covered, direction, planted_directions
 from pipeline.simulation.verdicts import all_of, exact, same
 
 
@@ -71,3 +71,24 @@ def test_leaks_and_moved_images_are_seen() -> None:
     after = rows.assign(split=["train", "train", "train"])
     assert _moved(rows, after) == 1
     assert _moved(rows, rows.iloc[:2]) == 0
+
+
+def _movements(year: Year, **other: str) -> pd.DataFrame:
+    found = planted_directions(year, "main") | other
+    rows = [{"source": "model", "role": "main", "label": label, "direction": way} for label, way in found.items()]
+    return pd.DataFrame(rows)
+
+
+def test_a_model_may_miss_a_movement_but_not_see_one_that_is_not_there() -> None:
+    year = Year()
+    assert direction(year, _movements(year), "model", "main").ok
+    assert direction(year, _movements(year, **{RISING: "steady"}), "model", "main").ok
+    assert not direction(year, _movements(year, **{RISING: "falling"}), "model", "main").ok
+    assert not direction(year, _movements(year, Ethnic="rising"), "model", "main").ok
+    assert not direction(year, _movements(year).assign(source="experts").iloc[1:], "experts", "main").ok
+    missed = _movements(year, **{RISING: "steady"}).assign(source="experts")
+    assert not direction(year, missed, "experts", "main").ok
+
+
+def test_a_series_that_is_missing_is_not_right() -> None:
+    assert not direction(Year(), _movements(Year()).iloc[:0], "model", "main").ok
