@@ -27,7 +27,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from typing import Any
 import dagster as dg
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from PIL import Image
 
 from crawlers.dedup.hashing import HASH_VERSION
@@ -306,7 +307,7 @@ def draw(folder: Path, windows: int, posts: int) -> None:
         unique.append(unique_images(drawn))
         labelled += [(image, drawn.key) for image in drawn.labelled]
         link_pictures(storage, picture, number, [image for image in drawn.images if image[0] == "0"])
-    storage.write_table("unique_images", pa.concat_tables(unique).sort_by("image_id"))
+    storage.write_batches("unique_images", in_order(unique))
     random = np.random.default_rng(1)
     mains = [LABELS[place] for place in random.integers(0, len(LABELS), len(labelled))]
     with (folder / "labels.csv").open("a", encoding="utf-8") as file:
@@ -316,6 +317,13 @@ def draw(folder: Path, windows: int, posts: int) -> None:
     columns = [ids, ids, [window for _, window in labelled], ids, mains, [[]] * len(ids), splits]
     rows = pa.table(columns, schema=TABLES["data_set"].schema)
     storage.write_table("data_set", rows, ("all-4",))
+
+
+def in_order(unique: list[pa.Table]) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of all windows by image id, a sixteenth at a time."""
+    for digit in "0123456789abcdef":
+        parts = [rows.filter(pc.starts_with(rows.column("image_id"), digit)) for rows in unique]
+        yield from pa.concat_tables(parts).sort_by("image_id").combine_chunks().to_batches()
 
 
 def a_picture() -> bytes:
