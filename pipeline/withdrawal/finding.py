@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,12 +20,14 @@ from pipeline.withdrawal.tombstones import Look
 
 VARIANTS = ("phash256", "trim_phash256", "mirror_phash256", "trim_mirror_phash256")
 _STEP = 1_024  # hashes compared with all looks at a time: what is in between stays in the processor's cache
-_IDS = {  # kinds of columns, and of which kind the ids in them are
-    Holds.POST: Holds.POST,
-    Holds.AUTHOR: Holds.AUTHOR,
-    Holds.IMAGE: Holds.IMAGE,
-    Holds.IMAGES: Holds.IMAGE,
-    Holds.GROUP: Holds.IMAGE,
+_ROWS = 65_536  # of a table whose ids are looked at together
+IdKind = Literal["post", "author", "image"]
+_IDS: Mapping[Holds, IdKind] = {
+    Holds.POST: "post",
+    Holds.AUTHOR: "author",
+    Holds.IMAGE: "image",
+    Holds.IMAGES: "image",
+    Holds.GROUP: "image",
 }
 
 
@@ -69,15 +72,25 @@ def find(settings: Settings, storage: Storage, withdrawn: Withdrawn) -> Found:
 def _add_named(storage: Storage, table: KeptTable, withdrawn: Withdrawn, found: Found) -> None:
     """Add the posts, authors and pictures of a table for which there is a tombstone."""
     columns = columns_holding(table.name, *_IDS)
-    if not columns:
-        return
-    rows = table.read(storage, columns)
-    values: dict[Holds, set[str]] = {}
-    for name in rows.column_names:
-        values.setdefault(_IDS[holds(table.name, name)], set()).update(distinct(rows.column(name)))
-    found.posts |= withdrawn.among("post", values.get(Holds.POST, ()))
-    found.authors |= withdrawn.among("author", values.get(Holds.AUTHOR, ()))
-    found.originals |= withdrawn.among("image", values.get(Holds.IMAGE, ()))
+    into = {"post": found.posts, "author": found.authors, "image": found.originals}
+    for kind, ids in ids_in(table.name, table.read(storage, columns)) if columns else ():
+        into[kind] |= withdrawn.among(kind, ids)
+
+
+def ids_in(name: str, rows: pa.Table) -> Iterator[tuple[IdKind, list[str]]]:
+    """Yield the ids of a table, some rows at a time so that never all of them are Python objects.
+
+    Each has its kind; an id in several columns of these rows comes once.
+    """
+    for batch in rows.to_batches(max_chunksize=_ROWS):
+        parts: dict[IdKind, list[pa.Array]] = {}
+        for column in batch.schema.names:
+            kind = _IDS.get(holds(name, column))
+            if kind is not None:
+                values = batch.column(column)
+                parts.setdefault(kind, []).append(pc.list_flatten(values) if pa.types.is_list(values.type) else values)
+        for kind, arrays in parts.items():
+            yield kind, pc.unique(pa.chunked_array(arrays)).drop_null().to_pylist()
 
 
 def distinct(column: pa.ChunkedArray) -> Iterator[str]:
@@ -191,16 +204,13 @@ class _Hashes:
 
     def near(self, looks: Words, bits: int) -> set[str]:
         """Return the pictures of which a variant is at most so many bits from one of the looks."""
-        found: set[str] = set()
-        if not len(looks):
-            return found
+        close = np.zeros(len(self.ids), bool)
         for variant in VARIANTS:
-            for start in range(0, len(self.ids), _STEP):
+            for start in range(0, len(close), _STEP):
                 part = self.bits[variant][start : start + _STEP]
                 for block in range(0, len(looks), 64):
-                    close = (distances(part, looks[block : block + 64]) <= bits).any(axis=1)
-                    found |= set(self.ids.take(start + np.flatnonzero(close)).to_pylist())
-        return found
+                    close[start : start + _STEP] |= (distances(part, looks[block : block + 64]) <= bits).any(axis=1)
+        return set(self.ids.filter(pa.array(close)).to_pylist())
 
 
 _HASHES = pa.schema([pa.field("image_id", pa.string()), *(pa.field(name, pa.binary(32)) for name in VARIANTS)])

@@ -18,7 +18,7 @@ from pipeline.studio import open_studio
 from pipeline.withdrawal import tombstones
 from pipeline.withdrawal.columns import Holds, columns_holding, holds
 from pipeline.withdrawal.editing import last_part
-from pipeline.withdrawal.finding import distinct, stored_images
+from pipeline.withdrawal.finding import distinct, ids_in, stored_images
 from pipeline.withdrawal.kept import KeptTable, kept_tables
 from pipeline.withdrawal.places import history_folder, keys_below, local_files
 from pipeline.withdrawal.plan import KEY as PLAN_KEY
@@ -28,8 +28,8 @@ _POST = re.compile(rb"\b(?:mastodon|bluesky|flickr|misskey|archive):[^\s\"'<>|\\
 _RAW_IDS = "ids.bin"  # of the index of near-duplicates: 32 bytes an image
 _NOT_READ = (".safetensors", ".raw", ".onnx", ".lock")  # numbers, and files without content
 _DIGEST = 32  # bytes
-_IMAGES = (Holds.IMAGE, Holds.IMAGES, Holds.GROUP)
-_LOOKED_AT = (*_IMAGES, Holds.POST, Holds.AUTHOR, Holds.PATH, Holds.NAME, Holds.TEXT)
+_IDS = (Holds.IMAGE, Holds.IMAGES, Holds.GROUP, Holds.POST, Holds.AUTHOR)
+_LOOKED_AT = (*_IDS, Holds.PATH, Holds.NAME, Holds.TEXT)
 
 
 def what_is_left(settings: Settings, storage: Storage) -> list[str]:
@@ -106,23 +106,16 @@ class _Memory:
 
 def _in_table(storage: Storage, table: KeptTable, withdrawn: Withdrawn) -> bool:
     rows = table.read(storage, columns_holding(table.name, *_LOOKED_AT))
+    if any(withdrawn.among(kind, ids) for kind, ids in ids_in(table.name, rows)):
+        return True
     return any(_in_column(rows.column(name), holds(table.name, name), withdrawn) for name in rows.column_names)
 
 
 def _in_column(column: pa.ChunkedArray, kind: Holds, withdrawn: Withdrawn) -> bool:
-    match kind:
-        case Holds.IMAGE | Holds.IMAGES | Holds.GROUP:
-            return bool(withdrawn.among("image", distinct(column)))
-        case Holds.POST:
-            return bool(withdrawn.among("post", distinct(column)))
-        case Holds.AUTHOR:
-            return bool(withdrawn.among("author", distinct(column)))
-        case Holds.PATH | Holds.NAME:
-            return bool(withdrawn.among("image", map(last_part, distinct(column))))
-        case Holds.TEXT:
-            return _in_texts(pc.unique(column).to_pylist(), withdrawn)
-        case _:
-            return False
+    """Say whether names or texts in a column are of something withdrawn."""
+    if kind in (Holds.PATH, Holds.NAME):
+        return bool(withdrawn.among("image", map(last_part, distinct(column))))
+    return kind is Holds.TEXT and _in_texts(pc.unique(column).to_pylist(), withdrawn)
 
 
 def _in_texts(texts: Iterable[str | None], withdrawn: Withdrawn) -> bool:

@@ -19,6 +19,7 @@ from dagster._serdes import deserialize_value, serialize_value
 from dagster._utils.warnings import PreviewWarning
 
 from pipeline.automation import automation_sensors
+from pipeline.reasons import BY_CONDITION_TAG
 from pipeline.settings import Settings
 
 RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
@@ -140,6 +141,15 @@ class Daemon:
             asked += [self._launch(request) for request in requests]
         return asked
 
+    def begin(self) -> None:
+        """Let the oldest run of the queue be under way."""
+        run_id, name = self.queue[0].run_id, self.queue[0].job_name
+        starting = dg.DagsterEvent(event_type_value=dg.DagsterEventType.PIPELINE_STARTING.value, job_name=name)
+        self.instance.report_dagster_event(starting, run_id)
+        run = self.instance.get_run_by_id(run_id)
+        assert run is not None
+        self.queue[0] = run
+
     def execute(self) -> None:
         """Execute the oldest run of the queue."""
         run = self.queue.pop(0)
@@ -173,6 +183,7 @@ class Daemon:
             partitions = sorted(request.asset_graph_subset.get_asset_subset(key).subset_value.get_partition_keys())
             keys, partition = {key}, "…".join(dict.fromkeys((partitions[0], partitions[-1])))
             tags = {**request.tags, **dict(zip(RANGE, (partitions[0], partitions[-1]), strict=True))}
+        tags = {**tags, BY_CONDITION_TAG: "true"}  # as Dagster's daemon does
         self.queue.append(self._create(keys, None if RANGE[0] in tags else partition, tags))
         return frozenset(key.to_user_string() for key in keys), partition
 

@@ -293,6 +293,18 @@ def test_trends_follow_labels_once_a_day(trained: Case) -> None:
     assert daemon.settle() == []
 
 
+def test_what_happens_while_a_run_is_under_way_is_news_to_its_assets(trained: Case) -> None:
+    daemon, _ = trained
+    daemon.make(*TRENDS)
+    assert daemon.tick() == [REPORT]
+    daemon.begin()
+    assert daemon.tick() == []
+    daemon.make("drift")
+    assert daemon.tick() == []  # the report is still being written, without it
+    daemon.execute()
+    assert daemon.settle() == [REPORT]
+
+
 def test_every_run_says_why_and_trainings_are_marked(trained: Case) -> None:
     daemon, world = trained
     world.change("labels", "champion", to="2")
