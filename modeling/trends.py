@@ -28,7 +28,7 @@ from modeling.known_error import KnownError, known_error
 from modeling.movements import counted_movement, resampled_movement
 from modeling.settings import TrendSettings
 from modeling.tables import COOCCURRENCE_CHANGES, STYLE_MOVEMENTS, STYLE_TRENDS
-from modeling.unmixing import corrected
+from modeling.unmixing import LEAST_INSIDE, corrected
 from modeling.window_answers import COLUMNS, AnswerCollector, Kind, WindowAnswers
 
 EXPERTS, MODEL = "experts", "model"
@@ -128,7 +128,17 @@ def _model_series(
     found = [window for window in collector.windows if window.version in errors]
     if not found:
         return [], [], []
-    shares = _resampled_shares(found, errors, settings)
+    shares, inside = _resampled_shares(found, errors, settings)
+    told = np.flatnonzero(inside >= LEAST_INSIDE)
+    if len(told) < len(found):
+        silent = [window.window for window, share in zip(found, inside, strict=True) if share < LEAST_INSIDE]
+        collector.notes.append(
+            f"{followed.name}: by the model's answers and its known error, no image of {', '.join(silent)} belongs to "
+            "the label set, so the model's shares of these windows are left out"
+        )
+    found, shares = [found[at] for at in told], {role: values[:, told] for role, values in shares.items()}
+    if not found:
+        return [], [], []
     order = {window: place for place, window in enumerate(windows)}
     place = np.array([order[window.window] for window in found], dtype=np.int64)
     images = np.array([window.images for window in found], dtype=np.int64)
@@ -166,17 +176,18 @@ def _known_errors(
 
 def _resampled_shares(
     found: Sequence[WindowAnswers], errors: Mapping[str, KnownError], settings: TrendSettings
-) -> dict[str, Floats]:
-    """Corrected shares by role, as they are and resampled: (1 + B, W, C)."""
+) -> tuple[dict[str, Floats], Floats]:
+    """Corrected shares by role, as they are and resampled: (1 + B, W, C); and the share of each window inside: (W,)."""
     random = np.random.default_rng([settings.seed, 1])
     drawn = [_drawn(window, errors[window.version], settings.resamples, random) for window in found]
     labels = drawn[0][1].shape[1]
     main, anywhere = (np.zeros((1 + settings.resamples, len(found), labels)) for _ in range(2))
+    inside = np.zeros((1 + settings.resamples, len(found)))
     for version, error in errors.items():
         at = [index for index, window in enumerate(found) if window.version == version]
         parts = (np.stack([drawn[index][part] for index in at], axis=1) for part in range(4))
-        main[:, at], anywhere[:, at] = corrected(error, *parts)
-    return {MAIN: main, ANY: anywhere}
+        main[:, at], anywhere[:, at], inside[:, at] = corrected(error, *parts)
+    return {MAIN: main, ANY: anywhere}, inside[0]
 
 
 def _drawn(

@@ -25,7 +25,7 @@ from modeling.known_error import KnownError
 _STEPS = 2_000  # EM steps at most
 _CLOSE = 1e-5  # change of a share at which EM has arrived
 _CHUNK = 50  # resamples at a time: bounds memory
-_LEAST_INSIDE = 1e-3  # share of a window's images that belong to the label set, below which it says nothing of it
+LEAST_INSIDE = 1e-3  # share of a window's images that belong to the label set, below which it says nothing of it
 _LEAST_FOUND = 0.05  # by how much sub labels must be found more often than false alarms are given
 
 
@@ -37,8 +37,11 @@ def main_shares(confusion: Floats, outcomes: Floats) -> Floats:
 
 def corrected(
     error: KnownError, outcomes: Floats, predicted: Floats, known_main: Floats, known_any: Floats
-) -> tuple[Floats, Floats]:
+) -> tuple[Floats, Floats, Floats]:
     """Shares of each label as main and as any label among the images of the label set: two ``(B, W, C)``.
+
+    The third is the share of the window's images that belong to the label set: ``(B, W)``. Where it is below
+    LEAST_INSIDE, the others say nothing; where it is 0, each label is given as much as the next.
 
     ``outcomes`` ``(B, W, O)`` and ``predicted`` ``(B, W, C)`` are shares of a window's images: those whose class is to
     be estimated, with this outcome, and with this predicted label, main or sub. ``known_main`` and ``known_any``
@@ -49,16 +52,19 @@ def corrected(
     shares = main_shares(error.confusion, outcomes)
     main = shares[..., :labels]
     estimated = main.sum(axis=-1, keepdims=True)
-    inside = np.maximum(estimated + known_main.sum(axis=-1, keepdims=True), _LEAST_INSIDE)
+    inside = estimated + known_main.sum(axis=-1, keepdims=True)
     false_alarms = shares @ error.wrongly  # (B, W, C), of all classes
     own = main * np.einsum("bll->bl", error.wrongly[:, :labels])[:, None]  # a label's own images always carry it
-    others = np.maximum(estimated, _LEAST_INSIDE) - main
+    others = np.maximum(estimated - main, 0)
     beyond = shares[..., labels:] @ error.wrongly[:, labels:]  # outside the label set
     wrongly = false_alarms - own - beyond  # of the set's images with another main label
     surplus = predicted - main * error.as_main[:, None] - beyond - wrongly
     rate = np.divide(wrongly, others, out=np.zeros_like(wrongly), where=others > 0)
     subs = np.clip(surplus / np.maximum(error.as_sub[:, None] - rate, _LEAST_FOUND), 0, others)
-    return (main + known_main) / inside, np.minimum((main + subs + known_any) / inside, 1.0)
+    anything = inside > 0
+    as_main = np.divide(main + known_main, inside, out=np.full_like(main, 1 / labels), where=anything)
+    as_any = np.divide(main + subs + known_any, inside, out=as_main.copy(), where=anything)
+    return as_main, np.minimum(as_any, 1.0), inside[..., 0]
 
 
 def _mixture(confusion: Floats, outcomes: Floats) -> Floats:

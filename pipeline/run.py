@@ -178,13 +178,15 @@ def _run(step: Step, definitions: dg.Definitions, instance: dg.DagsterInstance) 
         raise_on_error=False,
         run_config=QUIET,
     )
-    rows = {}
+    written: dict[tuple[str, str | None], int] = {}  # by table and partition, which may be told twice
     for event in result.get_asset_materialization_events():
         materialization = event.step_materialization_data.materialization
         count = materialization.metadata.get("dagster/row_count")
         if count is not None and materialization.asset_key is not None:
-            name = materialization.asset_key.to_user_string()
-            rows[name] = rows.get(name, 0) + int(str(count.value))
+            written[materialization.asset_key.to_user_string(), materialization.partition] = int(str(count.value))
+    rows: dict[str, int] = {}
+    for (name, _), count in written.items():
+        rows[name] = rows.get(name, 0) + count
     failure = None if result.success else _failure(result)
     warnings = tuple(
         f"{check.asset_key.to_user_string()}: {check.description}"

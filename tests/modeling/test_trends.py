@@ -9,12 +9,12 @@ import pytest
 from scipy import stats
 
 from modeling.errors import ModelingError
-from modeling.known_error import known_error
+from modeling.known_error import KnownError, Outcomes, known_error
 from modeling.movements import counted_movement, resampled_movement
 from modeling.settings import TrendSettings
 from modeling.tables import COOCCURRENCE_CHANGES, STYLE_MOVEMENTS, STYLE_TRENDS
 from modeling.trends import trends, wilson
-from modeling.unmixing import main_shares
+from modeling.unmixing import corrected, main_shares
 from modeling.window_answers import JudgedImages, PredictedImages
 from tests.modeling.operation_case import CONFUSION, LABELS, MODEL, SUBS, World, followed, window_names
 
@@ -322,6 +322,31 @@ def test_empty_windows_have_no_row_and_break_nothing():
     rows = found.trends.to_pandas().query("source == 'model'")
     assert set(rows["window"]) == {names[0], names[1], names[4]}
     assert set(found.movements.to_pandas().query("source == 'model'")["windows"]) == {3}
+
+
+def test_shares_sum_to_one_also_where_nearly_nothing_is_inside():
+    world, names, _ = planted(windows=3, outside=0.3)
+    world.outside = 1.0
+    for name in names[2:]:
+        world.draw(name, 12, (0.25, 0.25, 0.25, 0.25))
+    found = followed_trends(world, names)
+    rows = found.trends.to_pandas().query("source == 'model' and role == 'main'")
+    assert names[1] in set(rows["window"])
+    assert rows.groupby("window")["share"].sum().to_numpy() == pytest.approx(1.0)
+    silent = set(names[2:]) - set(rows["window"])
+    assert all(any(name in note for note in found.notes) for name in silent)
+
+
+def test_a_window_without_any_image_inside_is_known_as_such():
+    confusion = np.array([[[0.9, 0.1, 0.0], [0.1, 0.9, 0.0], [0.0, 0.0, 1.0]]])  # the third class is outside
+    error = KnownError(Outcomes(2, None), confusion, np.ones((1, 2)), np.ones((1, 2)), np.zeros((1, 3, 2)))
+    nothing = np.zeros((1, 2, 2))
+    outcomes = np.array([[[0.0, 0.0, 1.0], [0.45, 0.05, 0.5]]])
+    main, anywhere, inside = corrected(error, outcomes, nothing, nothing, nothing)
+    assert inside[0] == pytest.approx([0.0, 0.5], abs=1e-3)
+    assert main[0, 1] == pytest.approx([1.0, 0.0], abs=1e-2)
+    assert main.sum(axis=-1) == pytest.approx(1.0)
+    assert (anywhere >= main - 1e-9).all()
 
 
 def test_windows_of_a_model_with_other_labels_are_left_out_with_a_reason():
