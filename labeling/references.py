@@ -17,7 +17,6 @@ from labeling.name_lookup import NameLookup
 from labeling.tables import LABEL_TASKS
 
 WITHDRAWN = "withdrawn"  # the reason of an image that somebody withdrew: of its rows nothing is kept
-INDEXED = ["image_id", "image_ids", "names", "name_image_ids"]  # columns of LABEL_TASKS
 _IMAGE_ID = re.compile(r"[0-9a-f]{64}")
 _UPLOAD_PREFIX = re.compile(r"^[0-9a-f]{8}-")  # Label Studio puts it before the name of an uploaded file
 
@@ -46,16 +45,20 @@ class ImageIndex:
     upload. A name borne by images of two clusters means none of them.
     """
 
-    def __init__(self, tasks: pa.Table, withdrawn: Callable[[str], bool] = lambda spelling: False) -> None:
-        """Index the images of ``LABEL_TASKS`` rows: columns image_id, image_ids, names, name_image_ids.
+    def __init__(
+        self, column: Callable[[str], pa.ChunkedArray], withdrawn: Callable[[str], bool] = lambda spelling: False
+    ) -> None:
+        """Index the images of ``LABEL_TASKS``.
 
-        ``withdrawn`` says of an image id or another name whether the image that bore it was withdrawn.
+        ``column`` reads one of its columns image_id, image_ids, names, name_image_ids; ``withdrawn`` says of an image
+        id or another name whether the image that bore it was withdrawn.
         """
         self._withdrawn = withdrawn
-        self._canonical, self._task_of, self._images = _listed(tasks, "image_ids")
-        _, _, names = _listed(tasks, "names")
-        _, _, self._bearers = _listed(tasks, "name_image_ids")
+        self._canonical = column("image_id").combine_chunks()
+        self._images, self._task_of = _items(column("image_ids"))
         self._by_id = NameLookup(self._images)
+        names, _ = _items(column("names"))
+        self._bearers, _ = _items(column("name_image_ids"))
         self._by_name = NameLookup(names, _normal)
         self._by_file_name = NameLookup(names, lambda name: _file_name(_path(_normal(name))))
 
@@ -64,10 +67,9 @@ class ImageIndex:
         cls, tasks: pa.Table | pd.DataFrame, withdrawn: Callable[[str], bool] = lambda spelling: False
     ) -> Self:
         """Build the index from rows of ``LABEL_TASKS``."""
-        if isinstance(tasks, pd.DataFrame):
-            fields = [LABEL_TASKS.field(name) for name in INDEXED]
-            tasks = pa.table([pa.array(tasks[field.name], field.type) for field in fields], names=INDEXED)
-        return cls(tasks, withdrawn)
+        if isinstance(tasks, pa.Table):
+            return cls(tasks.column, withdrawn)
+        return cls(lambda name: pa.chunked_array([pa.array(tasks[name], LABEL_TASKS.field(name).type)]), withdrawn)
 
     def resolve(self, name: str) -> ImageReference | UnresolvedImage:
         """Find the image that ``name`` means, or say why there is none."""
@@ -110,11 +112,10 @@ class ImageIndex:
         return ImageReference(clusters[0], labeled)
 
 
-def _listed(tasks: pa.Table, column: str) -> tuple[pa.Array, NDArray[np.int64], pa.Array]:
-    """Return the tasks' images, and of a column of lists all items, each with the row of its task."""
-    lists = tasks.column(column).combine_chunks()
-    canonical = tasks.column("image_id").combine_chunks()
-    return canonical, np.asarray(pc.list_parent_indices(lists), dtype=np.int64), pc.list_flatten(lists)
+def _items(column: pa.ChunkedArray) -> tuple[pa.Array, NDArray[np.int32]]:
+    """Return all items of a column of lists, and the row that each stands in."""
+    lists = column.combine_chunks()
+    return pc.list_flatten(lists), np.asarray(pc.list_parent_indices(lists), dtype=np.int32)
 
 
 def spellings(name: str) -> list[str]:

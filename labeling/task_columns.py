@@ -1,7 +1,6 @@
 """Tasks of millions of images, column by column: no row is an object of Python, and no table is held as a whole."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import PurePosixPath
 from typing import TypeAlias
 
 import numpy as np
@@ -45,7 +44,7 @@ SOURCES: Mapping[str, pa.Schema] = {  # what is read
 
 def stored_path(image_id: str) -> str:
     """Return the path of an image's bytes inside the data location."""
-    return str(PurePosixPath("images", image_id[:2], image_id))
+    return f"images/{image_id[:2]}/{image_id}"
 
 
 def task_batches(read: Read, path_of: Callable[[str], str] = stored_path) -> Iterator[pa.RecordBatch]:

@@ -13,6 +13,7 @@ from labeling.studio.pictures import local_files_url
 from labeling.tables import LABEL_TASKS
 from labeling.task_columns import SOURCES, stored_path, task_batches
 
+SHOWN = ["image_id", "window", "image_path", "created_at", "hashtags", "alt_text"]  # columns that task_data reads
 MOST_TEXT = 500  # characters of a stranger's text that an expert is shown
 
 _JOINER = "\u200d"  # a control character that emoji are made with

@@ -16,11 +16,11 @@ from labeling.agreement import confusion_table
 from labeling.annotations import Annotations
 from labeling.annotators import annotator_figures
 from labeling.consensus import consensus
-from labeling.references import INDEXED, ImageIndex
+from labeling.references import ImageIndex
 from labeling.sources import read_annotations
 from labeling.studio.settings import LabelStudioServer
 from labeling.task_columns import Read, task_batches
-from labeling.tasks import label_studio_tasks
+from labeling.tasks import SHOWN, label_studio_tasks
 from labeling.taxonomy import Taxonomy
 from modeling.montages import picture_grid
 from pipeline.exported import Exported
@@ -80,8 +80,11 @@ def _reader(storage: Storage, windows: Sequence[str]) -> Read:
             return storage.read_table(name, columns=columns)
         if name == "posts":
             return storage.read_windows(name, windows, columns)
-        rows = storage.read_windows(name, windows, [*columns, "status"])
-        return rows.filter(pc.equal(rows.column("status"), "ok")).select(list(columns))
+        found = [storage.read_windows(name, [], columns)]
+        for window in windows:
+            rows = storage.read_windows(name, [window], [*columns, "status"])
+            found.append(rows.filter(pc.equal(rows.column("status"), "ok")).select(list(columns)))
+        return pa.concat_tables(found)
 
     return read
 
@@ -91,7 +94,7 @@ def _write_import_file(storage: Storage) -> None:
     with storage.writing(IMPORT_FILE) as file:
         file.write(b"[")
         between = b"\n"
-        for batch in storage.read_batches("label_tasks"):
+        for batch in storage.read_batches("label_tasks", columns=SHOWN):
             for task in label_studio_tasks(pa.Table.from_batches([batch])):
                 file.write(between + json.dumps(task, ensure_ascii=False).encode())
                 between = b",\n"
@@ -137,8 +140,9 @@ def _annotation_assets(settings: Settings) -> dg.AssetsDefinition:
         exported: dict[str, Any] = {}
         note: Exported | None = None
         with for_people(), turn(storage) if live else contextlib.nullcontext():
-            index = ImageIndex.from_tasks(
-                storage.read_table("label_tasks", columns=INDEXED), withdrawn_names(settings, storage)
+            index = ImageIndex(
+                lambda name: storage.read_table("label_tasks", columns=[name]).column(0),
+                withdrawn_names(settings, storage),
             )
             taxonomy = Taxonomy(settings.taxonomy.labels)
             if isinstance(settings.labels, LabelStudioServer):

@@ -18,6 +18,7 @@ from pipeline.demo.work import Work
 from pipeline.display import Display
 from pipeline.graph import build_definitions
 from pipeline.instance import open_instance
+from pipeline.resources import now
 from pipeline.run import Outcome, Step, label_steps, model_steps
 from pipeline.sensors import NEW_WORK
 from pipeline.settings import Settings
@@ -112,7 +113,9 @@ def _what_the_sensor_asks(settings: Settings, console: Console) -> list[Outcome]
     definitions = build_definitions(settings)
     storage = Storage(settings.data.location)
     with open_instance(settings) as instance:
-        context = dg.build_sensor_context(instance=instance, resources={"settings": settings, "storage": storage})
+        context = dg.build_sensor_context(
+            instance=instance, resources={"settings": settings, "storage": storage, "clock": now}
+        )
         tick = definitions.resolve_sensor_def(NEW_WORK).evaluate_tick(context)
     if tick.run_requests:
         return run_stages(settings, [Step("labels", jobs.LABELS, "Experts' labels, by the sensor")], console)

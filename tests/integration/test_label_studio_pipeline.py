@@ -26,6 +26,7 @@ from labeling.tables import LABEL_TASKS
 from pipeline import jobs
 from pipeline.exported import Exported
 from pipeline.partitions import model_key
+from pipeline.reasons import REASON_TAG
 from pipeline.run import Step
 from tests.integration.label_studio_case import (
     COLLECT,
@@ -101,19 +102,19 @@ class Interruption:
 def test_images_are_queued_once_and_a_new_window_adds_only_its_own(new_case: Any) -> None:
     case = new_case()
     case.configure(replaced=FIRST_WINDOW)
-    case.run(COLLECT)
+    case.run(COLLECT, QUEUE)
     first = {task.image_id: task.task_id for task in case.tasks()}
     rows = case.rows("label_tasks")
     assert set(first) == {row["image_id"] for row in rows}
     assert {row["window"] for row in case.rows("queued_tasks")} == {"2019-07-01"}
     before = case.tables()
     case.run(QUEUE)
-    case.run(COLLECT)
+    case.run(COLLECT, QUEUE)
     assert {task.image_id: task.task_id for task in case.tasks()} == first
     assert case.tables() == before
 
     case.configure()
-    case.run(COLLECT)
+    case.run(COLLECT, QUEUE)
     tasks = case.tasks()
     queued = {row["image_id"]: row for row in case.rows("queued_tasks")}
     assert Counter(task.image_id for task in tasks) == Counter(row["image_id"] for row in case.rows("label_tasks"))
@@ -231,7 +232,9 @@ def test_the_sensor_over_a_server_that_goes_away_and_comes_back(new_case: Any, p
     tasks = case.task_ids()
     given = [answer(expert, task, "Casual") for task in tasks[:15]]
     first, same = case.look(), case.look()
-    assert (first.run_key, first.tags) == (same.run_key, {"stylegraph/changed_tasks": "15"})
+    assert first.run_key == same.run_key
+    assert first.tags["stylegraph/changed_tasks"] == "15"
+    assert first.tags[REASON_TAG] == "15 tasks changed in Label Studio"
     before = case.tables()
     case.server.kill()
     try:
