@@ -78,6 +78,7 @@ def croissant(facts: CardFacts) -> dict[str, Any]:
         "version": f"1.0.0+{facts.version[:12]}",
         "datePublished": facts.made.isoformat(),
         "keywords": ["fashion style", "multi-label image classification", *facts.labels],
+        "citeAs": _citation(facts),
         "license": _licences(facts),
         "distribution": _distribution(facts),
         "recordSet": [_images(), _pictures(), _enumeration(LABELS, facts.labels), _splits()],
@@ -106,6 +107,12 @@ def find_problems(document: dict[str, Any]) -> list[str] | None:
         except mlcroissant.ValidationError as error:
             return [line.strip(" -") for line in str(error).splitlines()[1:] if line.strip()]
     return []
+
+
+def _citation(facts: CardFacts) -> str:
+    """Say how to name this very version of the data set."""
+    by = f"{facts.by.creator}: " if facts.by.creator else ""
+    return f"{by}{facts.title}, label set {facts.label_set}, version {facts.version[:12]} of {facts.made.isoformat()}"
 
 
 def _licences(facts: CardFacts) -> list[Any]:

@@ -9,7 +9,7 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from dagster._core.storage.tags import WILL_RETRY_TAG  # not exported at the top
 
 from pipeline.alerts import Alert
-from pipeline.reasons import REASON_TAG, one_line
+from pipeline.reasons import FAILS_FOR, REASON_TAG, one_line
 from pipeline.settings import Settings
 from pipeline.unsent_alerts import deliver, deliver_waiting
 from pipeline.windows_due import PARTITION_TAG, RANGE_TAGS
@@ -142,14 +142,16 @@ def _failed_in(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[dg.Asse
 
 
 def _failed_before(instance: dg.DagsterInstance, record: dg.EventLogRecord, check: dg.AssetCheckEvaluation) -> bool:
-    """Say whether the check failed in the same way the time before: same asset, partition and severity."""
+    """Say whether the check failed in the same way the time before: same asset, partition, severity and cause."""
     history = instance.event_log_storage.get_asset_check_execution_history(
         check.asset_check_key, LOOKED_AT, status=_ENDED, partition_filter=PartitionKeyFilter(key=check.partition)
     )
     runs = [one.run_id for one in history]
     place = runs.index(record.run_id) if record.run_id in runs else len(runs)
     before = history[place + 1].evaluation if place + 1 < len(history) else None
-    return before is not None and not before.passed and before.severity == check.severity
+    if before is None or before.passed or before.severity != check.severity:
+        return False
+    return before.metadata.get(FAILS_FOR) == check.metadata.get(FAILS_FOR)
 
 
 def _line(check: dg.AssetCheckEvaluation) -> str:

@@ -40,6 +40,10 @@ COMPARED = [  # columns of a row that make it another decision than the one befo
 ]
 
 
+class NoChallengerError(TableError):
+    """No model was trained and evaluated on the data set as it is now, as after a withdrawal until a training."""
+
+
 @dataclass(frozen=True)
 class Challenger:
     """The best model that was trained on the data set as it is now."""
@@ -67,7 +71,7 @@ def find_challenger(settings: Settings, storage: Storage, label_set: str) -> Cha
     Only models of the data set as it is now have a part, and only those that were evaluated.
 
     Raises:
-        TableError: there is none.
+        NoChallengerError: there is none.
         ModelingError: a card can't be read.
     """
     version = data_set_version(storage.read_table("data_set", (label_set,)))
@@ -81,7 +85,7 @@ def find_challenger(settings: Settings, storage: Storage, label_set: str) -> Cha
         if card["data_set_version"] == version and value is not None:
             found[architecture] = value, card_version(card)
     if not found:
-        raise TableError(
+        raise NoChallengerError(
             f"no model of {label_set} was trained on its data set as it is now and evaluated: materialize `model` and "
             "what follows from it, or run `stylegraph run`"
         )
@@ -96,9 +100,15 @@ def challenge(settings: Settings, storage: Storage, label_set: str, now: datetim
     champion on the same images is one decision: its row is not written twice.
 
     Raises:
-        TableError, ModelingError: there is no challenger, or a model's files can't be used.
+        TableError, ModelingError: there is neither a challenger nor a champion, or a model's files can't be used.
     """
-    challenger, before = find_challenger(settings, storage, label_set), champion_version(storage, label_set)
+    before = champion_version(storage, label_set)
+    try:
+        challenger = find_challenger(settings, storage, label_set)
+    except NoChallengerError as error:
+        if before is None:
+            raise
+        return Challenge("unchanged", f"{before} stays champion: {error}", before, recorded=False)
     if challenger.version == before:
         return Challenge("unchanged", f"{before} is the best model and the champion already", before, recorded=False)
     data_set = storage.read_table("data_set", (label_set,)).to_pandas()

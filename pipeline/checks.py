@@ -10,12 +10,14 @@ import pyarrow.compute as pc
 from modeling.correlation import graph_from_table, graph_health, graph_problems
 from pipeline.metadata import for_people, markdown
 from pipeline.partitions import window_keys
+from pipeline.reasons import FAILS_FOR
 from pipeline.settings import Settings
 from pipeline.storage import Storage
 from pipeline.studio import open_studio
 
 MOST_QUARANTINED = 0.25  # share of annotations; above it, something is wrong with the export or the taxonomy
 MOST_CONFLICTS = 0.15  # share of annotated images
+MOST_NAMED = 5  # windows
 
 
 def checks(settings: Settings) -> Sequence[dg.AssetChecksDefinition]:
@@ -48,8 +50,13 @@ def checks(settings: Settings) -> Sequence[dg.AssetChecksDefinition]:
             severity=dg.AssetCheckSeverity.WARN,
             description=f"{share:.1%} of {len(unique)} images set aside"
             if high.empty
-            else f"window {high.index[0]}: {high.iloc[0]:.1%} of its images set aside; look at its clusters",
-            metadata={"share": share, "highest": float(shares.max()) if len(shares) else 0.0},
+            else f"window {high.index[0]}: {high.iloc[0]:.1%} of its images set aside; look at its clusters"
+            + _also(high.index[1:]),
+            metadata={
+                "share": share,
+                "highest": float(shares.max()) if len(shares) else 0.0,
+                FAILS_FOR: ", ".join(sorted(high.index)),
+            },
         )
 
     @dg.asset_check(asset="unique_images", description="No cluster is suspiciously large.")
@@ -238,6 +245,14 @@ def checks(settings: Settings) -> Sequence[dg.AssetChecksDefinition]:
         no_split_leakage,
         healthy_graph,
     ]
+
+
+def _also(windows: Sequence[str]) -> str:
+    """Name further windows of which the same is true."""
+    if not len(windows):
+        return ""
+    left = f" and {len(windows) - MOST_NAMED} more" if len(windows) > MOST_NAMED else ""
+    return f"; so it is with {', '.join(windows[:MOST_NAMED])}{left}"
 
 
 def _without_file(storage: Storage, ids: pa.Array) -> list[str]:

@@ -17,19 +17,20 @@ _LOOK_AGAIN = 0.05  # seconds
 
 @dataclass(frozen=True)
 class Process:
-    """A process: its id, the machine it runs on, and a mark of the moment it began (opaque; equal only for itself)."""
+    """A process: its id, a mark of the moment it began (opaque), its machine's name, and where its id is known."""
 
     pid: int
     began: str
-    host: str
+    host: str  # for people: containers may share it, and a machine may get another
+    place: str = ""  # see this_place
 
     @property
     def is_here(self) -> bool:
-        """Whether it runs, or ran, on this machine."""
-        return self.host == this_host()
+        """Whether its id is known here: on this machine, since it was started, and not inside another container."""
+        return self.place == this_place()
 
     def runs(self) -> bool:
-        """Say whether it still runs; a zombie does not. False for another machine's process."""
+        """Say whether it still runs; a zombie does not. False where its id is not known here."""
         return self.is_here and began(self.pid) == self.began
 
     def send(self, number: int) -> bool:
@@ -66,18 +67,30 @@ def process(pid: int) -> Process:
     mark = began(pid)
     if mark is None:
         raise ProcessLookupError(f"no process {pid}")
-    return Process(pid, mark, this_host())
+    return Process(pid, mark, this_host(), this_place())
 
 
 def began(pid: int) -> str | None:
     """Return the mark of the moment a process began; None where none with this id runs."""
-    return _began_linux(pid) if (_PROC / "self" / "stat").exists() else _began_elsewhere(pid)
+    return _began_linux(pid) if _has_proc() else _began_elsewhere(pid)
 
 
 @functools.cache
 def this_host() -> str:
-    """Return the name under which this machine is known in tags."""
+    """Return the name of this machine."""
     return socket.gethostname()
+
+
+@functools.cache
+def this_place() -> str:
+    """Return what is the same for all processes that know each other by their ids, and else different.
+
+    On Linux a boot of a machine and in it a namespace of ids (pid_namespaces(7)): containers share the former alone.
+    """
+    if not _has_proc():
+        return this_host()
+    boot = (_PROC / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    return f"{boot}:{(_PROC / 'self/ns/pid').stat().st_ino}"
 
 
 def _began_linux(pid: int) -> str | None:
@@ -86,13 +99,12 @@ def _began_linux(pid: int) -> str | None:
     except (FileNotFoundError, ProcessLookupError):
         return None
     fields = content.rpartition(")")[2].split()  # the name before may hold anything, blanks and brackets included
-    return None if fields[_STATE] in _GONE else f"{_boot()}:{fields[_START]}"
+    return None if fields[_STATE] in _GONE else fields[_START]
 
 
 @functools.cache
-def _boot() -> str:
-    """Return what tells this boot of the machine from others: ticks since boot say nothing after a restart."""
-    return (_PROC / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()[:8]
+def _has_proc() -> bool:
+    return (_PROC / "self" / "stat").exists()
 
 
 def _began_elsewhere(pid: int) -> str | None:

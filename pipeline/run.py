@@ -174,7 +174,7 @@ def _run(step: Step, definitions: dg.Definitions, instance: dg.DagsterInstance) 
     result = definitions.resolve_job_def(step.job).execute_in_process(
         instance=instance,
         partition_key=step.partition,
-        tags={**own_tags(), **ASKED_BY_HAND, **window_range},
+        tags={**own_tags(instance), **ASKED_BY_HAND, **window_range},
         raise_on_error=False,
         run_config=QUIET,
     )

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -21,6 +22,7 @@ from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, RunLa
 from dagster._core.storage.tags import MAX_RETRIES_TAG
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 
+from pipeline import signs_of_life
 from pipeline.processes import Process, process, this_process
 
 WORKER_TAG = "stylegraph/worker"
@@ -28,6 +30,7 @@ LAUNCHED_TAG = "stylegraph/launched"
 LOGS = "run_workers"
 MOST_LOGS = 500  # of runs; the oldest are removed
 PATIENCE = 30.0  # seconds between asking a worker to end and killing it
+LONGEST_SILENCE = 600.0  # seconds without an event, after which a run that names no process is given up
 
 
 def worker_tags(worker: Process) -> dict[str, str]:
@@ -35,9 +38,15 @@ def worker_tags(worker: Process) -> dict[str, str]:
     return {WORKER_TAG: json.dumps(asdict(worker))}
 
 
-def own_tags() -> dict[str, str]:
-    """Return the tags of a run in this very process: looked after like any other, but not started again by itself."""
-    return {**worker_tags(this_process()), MAX_RETRIES_TAG: "0"}
+def tags_here(instance: dg.DagsterInstance) -> dict[str, str]:
+    """Let this process show that it lives, and return the tags of a run in it."""
+    signs_of_life.show(Path(instance.root_directory) / LOGS, this_process())
+    return worker_tags(this_process())
+
+
+def own_tags(instance: dg.DagsterInstance) -> dict[str, str]:
+    """Return the tags of a command's own run: looked after like any other, but not started again by itself."""
+    return {**tags_here(instance), MAX_RETRIES_TAG: "0"}
 
 
 def worker_of(tags: Mapping[str, str]) -> Process | None:
@@ -105,8 +114,8 @@ class DetachedRunLauncher(RunLauncher, ConfigurableClass):
         worker = worker_of(run.tags)
         if worker is None:  # it looks at the run's state when it begins, and ends by itself
             return True
-        if not worker.is_here:
-            message = f"The run is a process of {worker.host}: end process {worker.pid} there."
+        if not worker.is_here and self._lives(worker) is not False:
+            message = f"The run is a process of {worker.host} or of a container: end process {worker.pid} there."
             self._instance.report_engine_event(message, run, cls=type(self))
             return False
         if not worker.send(signal.SIGTERM):
@@ -127,14 +136,29 @@ class DetachedRunLauncher(RunLauncher, ConfigurableClass):
         self._reap()
         worker = worker_of(run.tags)
         if worker is None:
-            return CheckRunHealthResult(WorkerStatus.RUNNING, "The run names no process.")
-        name = f"{worker.host}:{worker.pid}"
-        if not worker.is_here:
+            return self._health_of_nobody(run)
+        name, lives = f"{worker.host}:{worker.pid}", self._lives(worker)
+        if lives is None:
             return CheckRunHealthResult(WorkerStatus.RUNNING, "It is another machine's process.", run_worker_id=name)
-        if worker.runs():
+        if lives:
             return CheckRunHealthResult(WorkerStatus.RUNNING, run_worker_id=name)
         message = f"process {worker.pid} is gone without a word: it was killed, or the machine was restarted"
         return CheckRunHealthResult(WorkerStatus.FAILED, message, run_worker_id=name)
+
+    def _lives(self, worker: Process) -> bool | None:
+        """Say whether a worker lives; None where that cannot be known here."""
+        if worker.is_here:
+            return worker.runs()
+        return signs_of_life.is_shown(Path(self._instance.root_directory) / LOGS, worker)
+
+    def _health_of_nobody(self, run: dg.DagsterRun) -> CheckRunHealthResult:
+        """Go by the last event of a run that names no process: somebody's script began it, and may have been killed."""
+        last = self._instance.event_log_storage.get_logs_for_run(run.run_id, limit=1, ascending=False)
+        silence = time.time() - last[0].timestamp if last else 0.0
+        if silence < LONGEST_SILENCE:
+            return CheckRunHealthResult(WorkerStatus.RUNNING, "The run names no process.")
+        message = f"the run names no process, and said nothing for {silence / 60:.0f} minutes"
+        return CheckRunHealthResult(WorkerStatus.FAILED, message)
 
     def get_run_worker_debug_info(self, run: dg.DagsterRun, include_container_logs: bool | None = True) -> str | None:
         """Say where to read what the worker printed."""

@@ -53,11 +53,12 @@ def run_services(
     """
     home = instance_folder(settings)
     with _only_one(home / "services.lock"):
-        _require_free(port)
         everything = {**environment, "DAGSTER_HOME": str(home.resolve()), CONFIG_VARIABLE: str(config.resolve())}
         workspace, address = home / "workspace.yaml", code_server_socket(home)
         write_workspace(workspace, address)
         supervisor = Supervisor(services(home, workspace, address, port), everything, home / "services.json", say)
+        supervisor.end_leftovers()  # first: one of them may have the port
+        _require_free(port)
         try:
             supervisor.start()
             _watch(config, home, supervisor, say, go_on)

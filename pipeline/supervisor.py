@@ -54,10 +54,14 @@ class Supervisor:
 
     def start(self) -> None:
         """Start all services, after what an earlier supervisor left behind was ended."""
+        self.end_leftovers()
+        self.look()
+
+    def end_leftovers(self) -> None:
+        """End the processes that an earlier supervisor left behind when it was killed."""
         for name, left in read_note(self._note):
             if left.end(PATIENCE):
                 self._say(f"{name} of an earlier start was still running (process {left.pid}): ended it")
-        self.look()
 
     def look(self) -> None:
         """Take note of processes that ended, and start what is due."""

@@ -86,5 +86,6 @@ def _show(instance: "dg.DagsterInstance", repository: "RemoteRepository", consol
 
 def _when(one: Any) -> str:
     if hasattr(one, "cron_schedule"):
-        return f"{one.cron_schedule} ({one.execution_timezone or 'UTC'})"
+        crons = [one.cron_schedule] if isinstance(one.cron_schedule, str) else one.cron_schedule
+        return f"{' and '.join(crons)} ({one.execution_timezone or 'UTC'})"
     return f"every {one.min_interval_seconds} s"

@@ -16,7 +16,9 @@ from pipeline.champions import (
 )
 from pipeline.graph import build_definitions
 from pipeline.instance import open_instance
+from pipeline.reasons import REASON_TAG
 from pipeline.run import QUIET
+from pipeline.run_launcher import own_tags
 from pipeline.settings import Settings, SettingsError
 from pipeline.storage import Storage
 from pipeline.tables import TableError
@@ -102,7 +104,7 @@ def roll_back(settings: Settings, label_set: str, to: str | None, console: Conso
             instance=instance,
             partition_key=name,
             run_config={**QUIET, "ops": {ASSET: {"config": {"roll_back_to": version}}}},
-            tags={"stylegraph/reason": f"a person goes back to {version}"},
+            tags={**own_tags(instance), REASON_TAG: f"a person goes back to {version}"},
             raise_on_error=False,
         )
     if not result.success:

@@ -97,7 +97,7 @@ def _duplicate_verdicts(lived: Lived, unique: pd.DataFrame) -> list[Verdict]:
 def _outage(lived: Lived) -> Verdict:
     """Judge whether the window that met no server failed then, and was crawled later."""
     window = lived.year.window(lived.year.outage)
-    runs = [run for run in lived.journal.runs if run.job == jobs.NEW_WINDOW and run.partitions == window]
+    runs = [run for run in lived.journal.runs if run.job == jobs.NEW_WINDOW and run.covers(window)]
     failed = [run for run in runs if run.failure or any(c.name == "window_complete" for c in run.failed_checks)]
     later = [run for run in runs if run not in failed and failed and run.at > failed[0].at]
     found = " then ".join(

@@ -26,6 +26,7 @@ from dagster._utils.schedules import cron_string_iterator
 from pipeline.simulation.runs import Ran, backfill_requests, execute
 
 _BETWEEN_LOOKS = timedelta(seconds=30)
+_REST = timedelta(hours=12)
 
 
 @dataclass
@@ -69,6 +70,7 @@ class Daemon:
         self._most_rounds = most_rounds
         self._cursors: dict[str, str | None] = {}
         self._conditions: dict[str, AssetDaemonCursor] = {}
+        self._resting: dict[str, datetime] = {}  # until when a schedule that asked for nothing is left alone
         self._passed = clock.now  # schedules have had their ticks until here
 
     def load(self, definitions: dg.Definitions) -> None:
@@ -77,15 +79,28 @@ class Daemon:
         self._resources = dict(definitions.resources or {})
 
     def pass_time(self, until: datetime) -> None:
-        """Let the time pass; schedules have their ticks, and what follows from each is done before the next."""
+        """Let the time pass; schedules have their ticks, and what follows from each is done before the next.
+
+        Where a tick asks for nothing, nothing has changed but the time: nobody looks until the end, and the schedule's
+        further times (all but the first that it names) are left out for 12 hours, or until there was a run.
+        """
+        if not self._conditions:
+            self.look()  # as the daemon does all the time: what was before the first tick is nothing new
         ticks = sorted(
-            (at, schedule.name) for schedule in self._repository.schedule_defs for at in self._ticks(schedule, until)
+            (at, schedule.name, further)
+            for schedule in self._repository.schedule_defs
+            for at, further in self._ticks(schedule, until)
         )
-        for at, name in ticks:
+        for at, name, further in ticks:
+            if further and at < self._resting.get(name, at):
+                continue
             self._clock.now = max(at, self._clock.now)
-            self._tick(self._repository.get_schedule_def(name), at)
-            self.look()
+            if self._tick(self._repository.get_schedule_def(name), at):
+                self.look()
+            else:
+                self._resting[name] = at + _REST
         self._clock.now = self._passed = max(until, self._clock.now)
+        self.look()
 
     def look(self) -> None:
         """Let all sensors look, and all conditions be evaluated, until nothing is asked for any more."""
@@ -111,16 +126,18 @@ class Daemon:
         sensors = self._repository.sensor_defs
         return [sensor for sensor in sensors if isinstance(sensor, dg.AutomationConditionSensorDefinition)]
 
-    def _ticks(self, schedule: dg.ScheduleDefinition, until: datetime) -> Iterator[datetime]:
+    def _ticks(self, schedule: dg.ScheduleDefinition, until: datetime) -> Iterator[tuple[datetime, bool]]:
+        """Give the times of a schedule's ticks, and whether each comes from another cron line than the first."""
         crons = schedule.cron_schedule if isinstance(schedule.cron_schedule, list) else [schedule.cron_schedule]
-        for cron in crons:
+        for index, cron in enumerate(crons):
             for at in cron_string_iterator(self._passed.timestamp(), str(cron), schedule.execution_timezone or "UTC"):
                 if at > until:
                     break
                 if at > self._passed:
-                    yield at
+                    yield at, index > 0
 
-    def _tick(self, schedule: dg.ScheduleDefinition, at: datetime) -> None:
+    def _tick(self, schedule: dg.ScheduleDefinition, at: datetime) -> bool:
+        """Let a schedule have its tick; say whether it asked for a run."""
         context = dg.build_schedule_context(
             instance=self._instance,
             scheduled_execution_time=at,
@@ -135,6 +152,7 @@ class Daemon:
                 self._execute(request, schedule.name, schedule.job_name, tags)
         if not data.run_requests:
             self._skipped(Tick(at, schedule.name, data.skip_message or ""))
+        return bool(data.run_requests)
 
     def _look(self, sensor: dg.SensorDefinition) -> bool:
         """Let one sensor look; say whether it asked for a run."""
@@ -208,6 +226,7 @@ class Daemon:
             at=self._clock.now,
             by=by,
         )
+        self._resting.clear()
         self._ran(ran)
         if ran.failure:
             self._tell_of_failure(ran)

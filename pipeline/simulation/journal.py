@@ -32,13 +32,14 @@ class Journal:
     storage: Storage
     console: Console
     runs: list[Ran] = field(default_factory=list)
-    ticks: list[Tick] = field(default_factory=list)
     data_sets: list[MadeDataSet] = field(default_factory=list)
     drifted: list[tuple[datetime, pd.DataFrame]] = field(default_factory=list)  # DRIFT, each time it was made
+    _idle: dict[str, str] = field(default_factory=dict)  # what a schedule said last, since the last run
 
     def ran(self, ran: Ran) -> None:
         """Write down a run, and what would be overwritten by a later one."""
         self.runs.append(ran)
+        self._idle.clear()
         if "data_set" in ran.assets:
             table = self.storage.read_table("data_set", (LABEL_SET,))
             self.data_sets.append(MadeDataSet(ran.at, data_set_version(table), table.to_pandas()))
@@ -52,9 +53,10 @@ class Journal:
             self.console.print(Text(line, style="yellow"), soft_wrap=True)
 
     def skipped(self, tick: Tick) -> None:
-        """Write down a look that asked for nothing."""
-        self.ticks.append(tick)
-        self.say(tick.at, tick.name, f"nothing: {tick.message}")
+        """Print why a look asked for nothing, once until something runs."""
+        if self._idle.get(tick.name) != tick.message:
+            self._idle[tick.name] = tick.message
+            self.say(tick.at, tick.name, f"nothing: {tick.message}")
 
     def say(self, at: datetime, who: str, what: str, seconds: str = "") -> None:
         """Print what happened at a simulated time."""

@@ -17,6 +17,8 @@ from dagster._core.storage.tags import (
 from pipeline.reasons import REASON_TAG
 from pipeline.run import QUIET
 
+TO = " to "
+
 
 @dataclass(frozen=True)
 class FailedCheck:
@@ -42,6 +44,11 @@ class Ran:
     seconds: float
     failure: str | None = None  # one line
     failed_checks: tuple[FailedCheck, ...] = ()
+
+    def covers(self, window: str) -> bool:
+        """Say whether the run was for a window, alone or among others."""
+        first, _, last = self.partitions.partition(TO)
+        return first <= window <= (last or first)
 
 
 def execute(
@@ -112,7 +119,7 @@ def _materialized(result: dg.ExecuteInProcessResult) -> tuple[str, ...]:
 def _partitions(tags: Mapping[str, str]) -> str:
     if ASSET_PARTITION_RANGE_START_TAG in tags:
         first, last = tags[ASSET_PARTITION_RANGE_START_TAG], tags[ASSET_PARTITION_RANGE_END_TAG]
-        return first if first == last else f"{first} to {last}"
+        return first if first == last else f"{first}{TO}{last}"
     return tags.get(PARTITION_NAME_TAG, "")
 
 

@@ -127,6 +127,20 @@ def test_the_best_by_the_cards_is_the_challenger(case: Case) -> None:
     assert rows(case)[-1]["challenger"].startswith("basic_cnn-")
 
 
+def test_the_champion_stays_until_the_next_training_when_its_data_set_was_edited(case: Case) -> None:
+    """As a withdrawal does: no model was trained on the data set as it is then."""
+    settings, storage = case
+    first = put_model(settings, storage, "basic_cnn", 1)
+    decide(case)
+    table = storage.read_table("data_set", ("colours",))
+    storage.write_table("data_set", table.slice(1), ("colours",))
+    (event,) = decide(case).asset_materializations_for_node("champion")
+    assert event.metadata["decision"].value == "unchanged"
+    assert f"{first} stays champion: no model of colours was trained" in str(event.metadata["reason"].value)
+    assert champion_version(storage, "colours") == first
+    assert len(rows(case)) == 1
+
+
 def test_going_back_and_not_forward_by_itself(case: Case) -> None:
     settings, storage = case
     first = put_model(settings, storage, "basic_cnn", 1)
