@@ -18,9 +18,10 @@ _MOST_ASSETS = 3  # named in a line
 
 @dataclass(frozen=True)
 class MadeDataSet:
-    """A data set, as it was made once."""
+    """A data set, as it was made once, or left by a withdrawal."""
 
     at: datetime
+    job: str | None
     version: str
     rows: pd.DataFrame  # DATA_SET
 
@@ -42,7 +43,7 @@ class Journal:
         self._idle.clear()
         if "data_set" in ran.assets:
             table = self.storage.read_table("data_set", (LABEL_SET,))
-            self.data_sets.append(MadeDataSet(ran.at, data_set_version(table), table.to_pandas()))
+            self.data_sets.append(MadeDataSet(ran.at, ran.job, data_set_version(table), table.to_pandas()))
         if "drift" in ran.assets:
             self.drifted.append((ran.at, self.storage.read_table("drift").to_pandas()))
         self.say(ran.at, ran.by, _words(ran), f"{ran.seconds:5.1f} s")

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from modeling.metrics import mean_of_five
+from pipeline import jobs
 from pipeline.champions import champion_data_set, champion_path, champion_versions
 from pipeline.simulation.configuration import LABEL_SET
 from pipeline.simulation.verdicts import Verdict, exact
@@ -56,10 +57,9 @@ def training_verdicts(lived: Lived) -> list[Verdict]:
     due = requests[requests["due"]]
     decisions = lived.storage.read_table("promotions", (LABEL_SET,)).to_pandas()
     promoted = decisions[decisions["decision"] == "promoted"]
+    made = [one for one in lived.journal.data_sets if one.job != jobs.WITHDRAWAL]
     return [
-        exact(
-            "trainings, each asked for with a reason", len(lived.journal.data_sets), int((due["reason"] != "").sum())
-        ),
+        exact("trainings, each asked for with a reason", len(made), int((due["reason"] != "").sum())),
         Verdict("first champion", "promoted", _word(bool(len(promoted))), bool(len(promoted))),
         _mistake(lived, decisions),
         *_champion_verdicts(lived, promoted),
