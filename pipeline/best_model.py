@@ -1,4 +1,4 @@
-"""The best model of a label set by validation: its name, its version, and its answers for images."""
+"""The best model of a label set by validation, and what the model in use answers for images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ import numpy.typing as npt
 from modeling.card_files import CARD_NAME, parse_card
 from modeling.errors import ModelingError
 from modeling.label_sets import data_set_version
+from pipeline.champions import champion_path, champion_version
 from pipeline.progress import Step
 from pipeline.settings import Settings
 from pipeline.storage import Storage
@@ -65,18 +66,23 @@ class Answers:
 def answers_for(
     settings: Settings, storage: Storage, label_set: str, image_ids: Sequence[str], progress: Step
 ) -> Answers:
-    """Let the best model of a label set look at images; rows come in the order of ``image_ids``.
+    """Let the champion of a label set look at images; rows come in the order of ``image_ids``.
+
+    Before the first champion it is the best model by validation.
 
     Raises:
-        TableError: as ``best_architecture``.
+        TableError: there is no champion, and as ``best_architecture``.
         ModelingError: the model's files cannot be used, or an image cannot be read.
     """
     from modeling.model_files import load_model  # brings torch
 
-    architecture = best_architecture(settings, storage, label_set)
-    predictor = load_model(storage.model_path(label_set, architecture))
+    if champion_version(storage, label_set) is not None:
+        folder = champion_path(storage, label_set)
+    else:
+        folder = storage.model_path(label_set, best_architecture(settings, storage, label_set))
+    predictor = load_model(folder)
     probabilities = predictor.probabilities(
         (storage.image_path(image_id) for image_id in image_ids), lambda done: progress(done, len(image_ids))
     )
-    digest = predictor.card["weights_sha256"][:12]
+    architecture, digest = predictor.card["architecture"], predictor.card["weights_sha256"][:12]
     return Answers(predictor.labels, probabilities, f"{label_set}/{architecture}@{digest}")

@@ -80,8 +80,8 @@ class Freshness:
     def _why(self, key: AssetKey, partition: Partition) -> str | None:
         node, history = self._graph.get(key), self._history_of(key)
         partition = partition if node.is_partitioned else None
-        if node.assets_def.get_asset_spec(key).skippable:
-            return None  # not always made, and not the only one of its step
+        if node.assets_def.get_asset_spec(key).skippable and not all(spec.skippable for spec in node.assets_def.specs):
+            return None  # not always made; what is always made in the same step tells
         made = history.made(partition)
         if made is None:
             return "was never made"

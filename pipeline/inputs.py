@@ -52,6 +52,14 @@ def files(settings: Settings) -> dict[str, Path]:
     return {name: Path(path) for name, path in named.items() if path and str(path) not in ("none", "imagenet")}
 
 
+def missing_label_file(settings: Settings) -> str | None:
+    """Return one line on the file of labels where there is none; None where there is, or where none is read."""
+    path: Path | None = getattr(settings.labels, "path", None)
+    if path is None or path.exists():
+        return None
+    return f"there is no label file: put it at {path}, or set labels.path"
+
+
 def archives(settings: Settings) -> list[ArchiveSource]:
     """Return the archives among the sources."""
     return [source for source in settings.sources.values() if isinstance(source, ArchiveSource)]

@@ -1,6 +1,7 @@
 """The Dagster instance that belongs to a data location: one history of runs, shared by launcher, services and UI."""
 
 import fcntl
+import hashlib
 import importlib.util
 import os
 from pathlib import Path
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     import dagster as dg
 
 POSTGRES_VARIABLE = "STYLEGRAPH_DAGSTER_POSTGRES_URL"
+HOME_VARIABLE = "DAGSTER_HOME"
+OWNER = "data_location"  # file in a folder that DAGSTER_HOME names: the mark of the location whose history it is
 HEADER = "# Written by stylegraph from its settings file whenever that changes; what is changed here by hand is lost.\n"
 START_SECONDS = 90  # that a run's process may take to begin
 CANCEL_SECONDS = 60  # that it may take to end when it is told to
@@ -29,8 +32,7 @@ def instance_folder(settings: Settings) -> Path:
     Raises:
         SettingsError: it is to be kept in PostgreSQL, and the address or the package for that is missing.
     """
-    storage = Storage(settings.data.location)
-    folder = storage.scratch.parent / "dagster" if storage.is_local else storage.scratch / "dagster"
+    folder = home_of(Storage(settings.data.location))
     folder.mkdir(parents=True, exist_ok=True)
     configuration = folder / "dagster.yaml"
     content = configuration_for(settings).encode()
@@ -38,6 +40,51 @@ def instance_folder(settings: Settings) -> Path:
         write_file(configuration, content)
     _make_storage(folder, settings.dagster.storage)
     return folder
+
+
+def home_of(storage: Storage) -> Path:
+    """Return the folder of the instance of a data location, which may not be there.
+
+    It lies beside the data; that of a remote location beside the local cache, or where DAGSTER_HOME says if that folder
+    was given to the location before (``take_home``), since a shell may name that of another project.
+    """
+    if storage.is_local:
+        return storage.scratch.parent / "dagster"
+    named = os.environ.get(HOME_VARIABLE)
+    if named and _owner(Path(named)) == _mark(storage):
+        return Path(named)
+    return storage.scratch / "dagster"
+
+
+def take_home(storage: Storage) -> None:
+    """Let DAGSTER_HOME, where it is set, be the folder of a location's instance from now on.
+
+    Raises:
+        SettingsError: it cannot be.
+    """
+    named = os.environ.get(HOME_VARIABLE)
+    if not named or Path(named).resolve() == home_of(storage).resolve():
+        return
+    if storage.is_local:
+        right = home_of(storage).resolve()
+        raise SettingsError(f"DAGSTER_HOME is {named}, but the history lies beside the data: set DAGSTER_HOME={right}")
+    home = Path(named)
+    configuration = home / "dagster.yaml"
+    foreign = configuration.exists() and not configuration.read_text(encoding="utf-8").startswith(HEADER)
+    if foreign or _owner(home) is not None:
+        whose = "another project" if foreign else "another data location"
+        raise SettingsError(f"DAGSTER_HOME={named} is the folder of {whose}: name a new one")
+    write_file(home / OWNER, _mark(storage).encode())
+
+
+def _owner(home: Path) -> str | None:
+    """Return the mark of the remote location that a folder was given to."""
+    path = home / OWNER
+    return path.read_text(encoding="ascii") if path.exists() else None
+
+
+def _mark(storage: Storage) -> str:
+    return hashlib.sha256(storage.location.rstrip("/").encode()).hexdigest()[:16]
 
 
 def open_instance(settings: Settings) -> "dg.DagsterInstance":
@@ -75,6 +122,8 @@ def configuration_for(settings: Settings) -> str:
         },
         "concurrency": {
             "runs": {"max_concurrent_runs": automation.runs_at_once, "tag_concurrency_limits": [training]},
+            # what a person asks for has no tag, but what trains is in a pool; a killed run has no slot to give back
+            "pools": {"granularity": "run", "default_limit": 1},
         },
         "run_monitoring": {
             "enabled": True,

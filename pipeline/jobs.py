@@ -79,7 +79,7 @@ def jobs(settings: Settings) -> Sequence[Any]:
     if live:
         result += [
             _job(QUEUE, ["queued_tasks"], "Put further images before the experts."),
-            _job(PRE_ANNOTATION, ["pre_annotations"], "Show experts what the best model would answer."),
+            _job(PRE_ANNOTATION, ["pre_annotations"], "Show experts what the champion would answer."),
             _job(RETURN, ["returned_tasks"], "Give back to experts and reviewers what they should look at again."),
         ]
     return result

@@ -2,10 +2,13 @@
 
 import fcntl
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+from pipeline.progress import Progress
 from pipeline.storage import Storage
+
+TRAINING_POOL = "training"  # of what trains: the queue starts one run at a time that has something of it
 
 
 @contextmanager
@@ -43,6 +46,16 @@ def near_duplicates_lock(storage: Storage) -> Path:
 def training_request_lock(storage: Storage, label_set: str) -> Path:
     """Return the lock of the question whether a label set's models are to be trained anew."""
     return storage.cache_folder("locks") / f"training_request-{label_set}.lock"
+
+
+def one_training(storage: Storage, say: Callable[[str], None], progress: Progress) -> AbstractContextManager[None]:
+    """Wait until nobody else trains on a data location: the queue knows nothing of runs in a command's own process."""
+
+    def wait(line: str) -> None:
+        say(line)
+        progress.step(line)  # for whoever sits before a terminal
+
+    return one_at_a_time(storage.cache_folder("locks") / "training.lock", wait, "another training is under way")
 
 
 def label_studio_lock(storage: Storage) -> Path:

@@ -46,9 +46,10 @@ def table_asset(name: str, *, group: str) -> dict[str, Any]:
     }
 
 
-def spec(name: str, *, group: str, description: str, deps: Sequence[str] = ()) -> dg.AssetSpec:
-    """Return the spec of a table that is made together with others."""
-    return dg.AssetSpec(name, description=description, deps=list(deps), **table_asset(name, group=group))
+def spec(name: str, *, group: str, description: str, deps: Sequence[str] = (), skippable: bool = False) -> dg.AssetSpec:
+    """Return the spec of a table that is made together with others; a ``skippable`` one need not be made each time."""
+    made = table_asset(name, group=group)
+    return dg.AssetSpec(name, description=description, deps=list(deps), skippable=skippable, **made)
 
 
 def column_schema(name: str) -> dg.TableSchema:

@@ -8,7 +8,7 @@ import dagster as dg
 
 from labeling.studio.settings import LabelStudioServer
 from pipeline import jobs
-from pipeline.inputs import file_version, observe
+from pipeline.inputs import file_version, missing_label_file, observe
 from pipeline.reasons import REASON_TAG
 from pipeline.resources import Clock
 from pipeline.settings import Settings
@@ -61,7 +61,7 @@ def label_file_sensor(settings: Settings) -> dg.SensorDefinition:
         path, seen = settings.labels.path, _Seen.parse(context.cursor)
         stamp = _stamp(path)
         if stamp is None:
-            return dg.SkipReason(f"{path} does not exist: set labels.path, or put the file there")
+            return dg.SkipReason(missing_label_file(settings))
         if seen is not None and seen.read == stamp:
             return dg.SkipReason("the file has not changed")
         if not storage.has_table("label_tasks"):

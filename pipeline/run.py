@@ -103,9 +103,9 @@ def model_steps(settings: Settings) -> list[Step]:
         )
     steps += [*suspicion, *_style_steps(settings)]
     if settings.label_studio is not None:
-        compared = tuple(step.key for step in steps if step.job == jobs.COMPARISON)
+        champion = f"champion {settings.label_studio.predict_with or next(iter(settings.label_sets))}"
         if settings.label_studio.pre_annotations or settings.label_studio.next_images != "newest":
-            steps.append(Step("pre-annotations", jobs.PRE_ANNOTATION, "Predictions for experts", needs=compared))
+            steps.append(Step("pre-annotations", jobs.PRE_ANNOTATION, "Predictions for experts", needs=(champion,)))
         if settings.label_studio.review_suspicious:
             steps.append(Step("returns", jobs.RETURN, "Back to reviewers", needs=tuple(step.key for step in suspicion)))
     return [*steps, Step("report", jobs.REPORT, "Report", needs_all=("labels",))]

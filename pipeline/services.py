@@ -15,10 +15,10 @@ from pathlib import Path
 
 import yaml
 
-from pipeline.instance import instance_folder, open_instance
+from pipeline.instance import instance_folder, open_instance, take_home
 from pipeline.processes import Process
 from pipeline.settings import CONFIG_VARIABLE, Settings, SettingsError, load_settings
-from pipeline.storage import write_file
+from pipeline.storage import Storage, write_file
 from pipeline.supervisor import Service, Supervisor
 
 HOST = "127.0.0.1"
@@ -71,8 +71,9 @@ def run_services(
 def prepare(settings: Settings, address: Path) -> Path:
     """Get a data location's instance ready for services that others keep running; return its folder.
 
-    ``address`` is the socket of the code server. Raises SettingsError as ``instance_folder`` does.
+    ``address`` is the socket of the code server. Raises SettingsError as ``take_home`` and ``instance_folder`` do.
     """
+    take_home(Storage(settings.data.location))
     home = instance_folder(settings)
     write_workspace(home / "workspace.yaml", address)
     return home

@@ -26,7 +26,7 @@ class LabelStudioServer(BaseModel):
     random_share: float = Field(default=0.1, ge=0, le=1, description="share of the queue that is chosen at random")
     pre_annotations: bool = Field(default=True, description="show experts what the model would answer")
     predict_with: str | None = Field(
-        default=None, description="label set whose best model predicts; without it, the first"
+        default=None, description="label set whose champion predicts; without it, the first"
     )
     least_score: float = Field(
         default=0.5, ge=0, le=1, description="probability from which a prediction is shown to experts"

@@ -8,6 +8,7 @@ from modeling import figures_graph
 from modeling.ablation import ablate
 from modeling.word_vectors import vectors_from_table
 from pipeline.assets.graph import label_set_labels
+from pipeline.locks import TRAINING_POOL, one_training
 from pipeline.metadata import data_version, for_people, markdown, picture, table_asset, table_metadata
 from pipeline.partitions import label_sets
 from pipeline.progress import Progress
@@ -20,6 +21,7 @@ def ablation_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
 
     @dg.asset(
         **table_asset("ablation", group="evaluation"),
+        pool=TRAINING_POOL,
         deps=["data_set", "word_vectors"],
         partitions_def=label_sets(settings),
     )
@@ -31,7 +33,7 @@ def ablation_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
     ) -> dg.MaterializeResult:
         """Adjacency form x tau x pooling x loss on features of the frozen backbone, ranked on the validation split."""
         label_set = context.partition_key
-        with for_people():
+        with for_people(), one_training(storage, context.log.info, progress):
             labels = label_set_labels(settings, storage, label_set)
             table = ablate(
                 storage.read_table("data_set", (label_set,)).to_pandas(),

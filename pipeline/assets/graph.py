@@ -10,6 +10,7 @@ from modeling.label_sets import choose_labels
 from modeling.tau_choice import choose_tau, with_chosen_tau
 from modeling.word_vectors import vectors_from_table
 from modeling.word_vectors import word_vectors as vector_table
+from pipeline.locks import TRAINING_POOL, one_training
 from pipeline.metadata import data_version, for_people, markdown, picture, table_asset, table_metadata
 from pipeline.partitions import label_sets
 from pipeline.progress import Progress
@@ -42,6 +43,7 @@ def graph_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
 
     @dg.asset(
         **table_asset("tau_sweep", group="graph"),
+        pool=TRAINING_POOL,
         deps=["data_set", "word_vectors"],
         partitions_def=label_sets(settings),
     )
@@ -53,7 +55,7 @@ def graph_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
     ) -> dg.MaterializeResult:
         """The label graph that each threshold leaves, and how well label branches trained on it do on validation."""
         label_set = context.partition_key
-        with for_people():
+        with for_people(), one_training(storage, context.log.info, progress):
             labels = label_set_labels(settings, storage, label_set)
             table = choose_tau(
                 storage.read_table("data_set", (label_set,)).to_pandas(),

@@ -109,7 +109,7 @@ def _queued_tasks(settings: Settings) -> dg.AssetsDefinition:
 def _pre_annotations(settings: Settings) -> dg.AssetsDefinition:
     @dg.asset(
         **table_asset("pre_annotations", group="labels"),
-        deps=["queued_tasks", "evaluation"],
+        deps=["queued_tasks", "champion"],
         retry_policy=passing_faults(settings),
     )
     def pre_annotations(
@@ -117,7 +117,7 @@ def _pre_annotations(settings: Settings) -> dg.AssetsDefinition:
         storage: dg.ResourceParam[Storage],
         progress: dg.ResourceParam[Progress],
     ) -> dg.MaterializeResult:
-        """What the best model would answer for each image without a label; a blind share never shows it to experts.
+        """What the champion would answer for each image without a label; a blind share never shows it to experts.
 
         With ``labels.pre_annotations`` off nobody sees it: it only tells which images are rare or uncertain.
         """

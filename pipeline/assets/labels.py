@@ -24,6 +24,7 @@ from labeling.tasks import SHOWN, label_studio_tasks
 from labeling.taxonomy import Taxonomy
 from modeling.montages import picture_grid
 from pipeline.exported import Exported
+from pipeline.inputs import missing_label_file
 from pipeline.metadata import (
     TableInPieces,
     counts_markdown,
@@ -39,6 +40,7 @@ from pipeline.metadata import (
 )
 from pipeline.partitions import window_keys
 from pipeline.progress import Progress
+from pipeline.reasons import is_by_a_person, note_reason
 from pipeline.retries import passing_faults
 from pipeline.settings import Settings
 from pipeline.storage import Storage
@@ -111,12 +113,14 @@ def _annotation_assets(settings: Settings) -> dg.AssetsDefinition:
             deps=deps,
             description="Experts' annotations that keep the rules: one main label, known labels, no sub label that is "
             "the main, a known annotator.",
+            skippable=not live,
         ),
         spec(
             "quarantined_annotations",
             group="labels",
             deps=deps,
             description="Annotations set aside, each with the reason and what to do about it.",
+            skippable=not live,
         ),
     ]
     if live:
@@ -132,11 +136,17 @@ def _annotation_assets(settings: Settings) -> dg.AssetsDefinition:
 
     @dg.multi_asset(name="expert_annotations", specs=specs, retry_policy=passing_faults(settings) if live else None)
     def expert_annotations(
+        context: dg.AssetExecutionContext,
         settings: dg.ResourceParam[Settings],
         storage: dg.ResourceParam[Storage],
         progress: dg.ResourceParam[Progress],
     ) -> Iterator[dg.MaterializeResult]:
-        """Read the label source and check every annotation."""
+        """Read the label source and check every annotation; before there is a file, only a person's run fails."""
+        missing = missing_label_file(settings)
+        if missing and not storage.has_table("annotations") and not is_by_a_person(context.run.tags):
+            context.log.info(missing)
+            note_reason(context, missing)
+            return
         exported: dict[str, Any] = {}
         note: Exported | None = None
         with for_people(), turn(storage) if live else contextlib.nullcontext():

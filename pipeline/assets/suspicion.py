@@ -6,6 +6,7 @@ import dagster as dg
 
 from modeling.montages import suspicious_gallery
 from pipeline.assets.graph import label_set_labels
+from pipeline.locks import TRAINING_POOL, one_training
 from pipeline.metadata import (
     counts_markdown,
     data_version,
@@ -26,6 +27,7 @@ def suspicion_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
 
     @dg.asset(
         **table_asset("suspicious_labels", group="evaluation"),
+        pool=TRAINING_POOL,
         deps=["data_set"],
         partitions_def=label_sets(settings),
     )
@@ -39,7 +41,7 @@ def suspicion_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
         from modeling.suspicious import find_suspicious_labels  # brings torch when it is called
 
         label_set = context.partition_key
-        with for_people():
+        with for_people(), one_training(storage, context.log.info, progress):
             labels = label_set_labels(settings, storage, label_set)
             table = find_suspicious_labels(
                 storage.read_table("data_set", (label_set,)).to_pandas(),

@@ -13,6 +13,7 @@ from modeling.architectures import display_title
 from modeling.card_files import read_card, seed_folders
 from modeling.correlation import graph_from_table, graph_hash
 from modeling.word_vectors import vectors_from_table
+from pipeline.locks import TRAINING_POOL, one_training
 from pipeline.metadata import data_version, for_people, markdown, picture, spec, table_metadata
 from pipeline.model_inputs import TABLE_NAMES, write_inputs
 from pipeline.partitions import label_set_models, model_partition
@@ -48,6 +49,7 @@ def training_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
             ),
         ],
         partitions_def=label_set_models(settings),
+        pool=TRAINING_POOL,
     )
     def training(
         context: dg.AssetExecutionContext,
@@ -61,7 +63,8 @@ def training_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
 
         partition = label_set, architecture = model_partition(context.partition_key)
         note_request(context, storage, label_set)
-        with for_people(), storage.model_folder(label_set, architecture) as folder:
+        turn = one_training(storage, context.log.info, progress)
+        with for_people(), turn, storage.model_folder(label_set, architecture) as folder:
             tables = {name: storage.read_table(name, (label_set,)) for name in TABLE_NAMES}
             graph = graph_from_table(tables["correlation_matrix"])
             trained = train_repeats(

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from crawlers.known import forget_addresses
 from labeling.studio.withdrawn import forget_in_mirror
+from pipeline.instance import home_of
 from pipeline.storage import Storage, write_file
 from pipeline.studio import MIRROR_KEY
 from pipeline.withdrawal.databases import is_sqlite, scrub_sqlite
@@ -111,7 +112,7 @@ def keys_below(storage: Storage, name: str) -> list[str]:
 
 def history_folder(storage: Storage) -> Path:
     """Return the folder of the Dagster instance of a data location, which may not be there."""
-    return (storage.scratch.parent if storage.is_local else storage.scratch) / "dagster"
+    return home_of(storage)
 
 
 def clean_history(folder: Path, scrubber: Scrubber) -> None:

@@ -1,4 +1,4 @@
-"""A graph of one asset that works until it is told to go on, for tests of the services."""
+"""A graph of assets that work until they are told to go on, for tests of the services."""
 
 import os
 import time
@@ -6,10 +6,22 @@ from pathlib import Path
 
 import dagster as dg
 
+from pipeline.locks import TRAINING_POOL
+
 
 @dg.asset
 def slow(context: dg.AssetExecutionContext) -> None:
     """Note that it began, wait for the file ``go``, note that it ended."""
+    _work(context)
+
+
+@dg.asset(pool=TRAINING_POOL)
+def slow_training(context: dg.AssetExecutionContext) -> None:
+    """Do the same where only one may do so at a time."""
+    _work(context)
+
+
+def _work(context: dg.AssetExecutionContext) -> None:
     folder = Path(os.environ["SLOW_GRAPH_FOLDER"])
     with (folder / "began").open("a") as file:
         file.write(f"{context.run.run_id}\n")
@@ -20,6 +32,9 @@ def slow(context: dg.AssetExecutionContext) -> None:
 
 
 defs = dg.Definitions(
-    assets=[slow],
-    jobs=[dg.define_asset_job("slow_job", [slow], executor_def=dg.in_process_executor)],
+    assets=[slow, slow_training],
+    jobs=[
+        dg.define_asset_job("slow_job", [slow], executor_def=dg.in_process_executor),
+        dg.define_asset_job("slow_training_job", [slow_training], executor_def=dg.in_process_executor),
+    ],
 )

@@ -53,6 +53,14 @@ def test_containers_start_the_same_as_the_units() -> None:
         assert found[name]["command"] == words, name
 
 
+def test_the_image_holds_what_the_makefile_and_the_manual_install() -> None:
+    dockerfile = (DEPLOY / "compose" / "Dockerfile").read_text()
+    assert "'.[s3,postgres]'" in dockerfile
+    for name in ("Makefile", "docs/operations.md"):
+        named = re.findall(r"dagster-postgres==[\d.]+", (DEPLOY.parent / name).read_text())
+        assert named == re.findall(r"--no-deps (dagster-postgres==[\d.]+)", dockerfile) * len(named), name
+
+
 def test_nothing_in_deploy_listens_elsewhere_or_holds_a_secret() -> None:
     for path in (path for path in DEPLOY.rglob("*") if path.is_file()):
         text = path.read_text()

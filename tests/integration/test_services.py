@@ -1,6 +1,8 @@
 """The services under fire: what is killed comes again, runs outlive it, and nothing is done twice."""
 
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -113,6 +115,26 @@ def test_a_killed_run_is_begun_again_once(running: Running) -> None:
         assert len(asked.runs()) == 2
 
 
+def test_trainings_that_people_launch_wait_for_each_other(running: Running) -> None:
+    """They have no tag; a killed one makes way for the next."""
+    with running.started() as asked:
+        first = asked.launch("slow_training_job")
+        wait_for(lambda: running.noted("began"), 60, "the first")
+        second, beside = asked.launch("slow_training_job"), asked.launch("slow_job")
+        wait_for(lambda: beside in running.noted("began"), 60, "what is no training")
+        assert asked.status(second) == "QUEUED"
+        worker = worker_of(next(run["tags"] for run in asked.runs() if run["runId"] == first))
+        assert worker is not None
+        os.kill(worker.pid, 9)
+        wait_for(lambda: len(running.noted("began")) == 3, 60, "the next training")
+        assert asked.status(first) == "FAILURE"
+        under_way = [run for run in asked.runs() if run["status"] == "STARTED"]
+        assert sorted(run["jobName"] for run in under_way) == ["slow_job", "slow_training_job"]
+        running.go()
+        wait_for(lambda: {run["status"] for run in asked.runs()} == {"SUCCESS", "FAILURE"}, 90, "the end of all")
+        assert len(running.noted("ended")) == 3
+
+
 def test_a_run_is_stopped_from_the_ui(running: Running) -> None:
     with running.started() as asked:
         run = asked.launch("slow_job")
@@ -153,3 +175,32 @@ def test_what_a_killed_supervisor_left_is_ended_by_the_next(running: Running) ->
     assert Asked(0, home).process(CODE_SERVER).runs()
     following.stop()
     killed.look()  # takes leave of its child
+
+
+def test_the_command_starts_again_on_its_port_after_it_was_killed(running: Running, tmp_path: Path) -> None:
+    home, port = instance_folder(running.settings), free_port()
+    config, said = tmp_path / "case" / "stylegraph.toml", tmp_path / "said"
+    command = [sys.executable, "-m", "pipeline", "dev", "--config", str(config), "--port", str(port)]
+
+    def start() -> subprocess.Popen[bytes]:
+        with said.open("ab") as output:
+            return subprocess.Popen(command, cwd=tmp_path, stdout=output, stderr=output)
+
+    asked = Asked(port, home)
+    killed = start()
+    try:
+        wait_for(asked.shows_graph, 90, "the graph")
+        left = asked.process(WEBSERVER)
+    finally:
+        killed.kill()
+        killed.wait()
+    assert left.runs()
+    again = start()
+    try:
+        asked.wait_for_another(left, WEBSERVER, 60)
+        wait_for(asked.shows_graph, 90, "the graph")
+        assert not left.runs()
+    finally:
+        again.terminate()
+        assert again.wait(90) == 0, said.read_text()
+    assert "webserver of an earlier start was still running" in said.read_text()

@@ -12,14 +12,15 @@ from dagster._core.storage.tags import MAX_RETRIES_TAG
 from rich.console import Console
 
 from crawlers.identity import KEY_VARIABLE
+from pipeline import jobs
 from pipeline.commands.run import run_all
 from pipeline.commands.withdraw import Asked, withdraw
 from pipeline.freshness import Freshness
 from pipeline.graph import build_definitions
 from pipeline.inputs import observe
 from pipeline.instance import open_instance
-from pipeline.reasons import FOLLOWED_TAG
-from pipeline.run import QUIET, withdrawal_steps
+from pipeline.reasons import BY_CONDITION_TAG, FOLLOWED_TAG, REASON_TAG
+from pipeline.run import QUIET, collection_steps, run_steps, withdrawal_steps
 from pipeline.run_launcher import WORKER_TAG
 from pipeline.settings import load_settings
 from pipeline.storage import Storage
@@ -205,3 +206,32 @@ def test_what_was_withdrawn_is_removed_before_anything_else(config: Path, monkey
     assert {"Near-duplicates", "Data set top-3"} <= set(titles)
     assert withdrawal_steps(settings) == []
     assert "Withdrawals" not in steps_run(config)
+
+
+def test_before_there_is_a_label_file_only_a_persons_run_fails(tmp_path: Path) -> None:
+    config = write_case(tmp_path, images=6, settings=SMALL)
+    settings, there = load_settings(config), tmp_path / "labels.csv"
+    there.rename(tmp_path / "later.csv")
+    definitions = build_definitions(settings)
+
+    def read(instance: dg.DagsterInstance, tags: dict[str, str]) -> tuple[bool, list[str], str]:
+        job = definitions.resolve_job_def(jobs.LABELS)
+        result = job.execute_in_process(instance=instance, tags=tags, raise_on_error=False, run_config=QUIET)
+        run = instance.get_run_by_id(result.run_id)
+        assert run is not None
+        made = [event.asset_key.to_user_string() for event in result.get_asset_materialization_events()]
+        return result.success, made, run.tags.get(REASON_TAG, "")
+
+    by_itself = {BY_CONDITION_TAG: "true", REASON_TAG: "something that it is made from has changed"}
+    with open_instance(settings) as instance:
+        assert all(outcome.failure is None for outcome in run_steps(collection_steps(settings), definitions, instance))
+        line = f"there is no label file: put it at {there}, or set labels.path"
+        assert read(instance, by_itself) == (True, [], line)
+        assert read(instance, {})[:2] == (False, [])
+        (tmp_path / "later.csv").rename(there)
+        success, made, reason = read(instance, by_itself)
+        assert success
+        assert {"annotations", "labels", "label_frequencies"} <= set(made)
+        assert reason == by_itself[REASON_TAG]
+        there.unlink()
+        assert read(instance, by_itself)[:2] == (False, [])  # that it is gone is a fault

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from dagster._core.instance.config import PoolGranularity
 
 from pipeline.instance import POSTGRES_VARIABLE, instance_folder, open_instance
 from pipeline.run_launcher import DetachedRunLauncher
+from pipeline.services import prepare
 from pipeline.settings import Settings, SettingsError, load_settings
 from tests.pipeline.small_case import SETTINGS, write_case
 
@@ -29,6 +31,9 @@ def test_the_instance_works_as_the_settings_say(config: Path) -> None:
         assert queue is not None
         assert queue.max_concurrent_runs == 3
         assert queue.tag_concurrency_limits == [{"key": "stylegraph/training", "value": "true", "limit": 1}]
+        pools = instance.get_concurrency_config().pool_config
+        assert pools.pool_granularity == PoolGranularity.RUN
+        assert pools.default_pool_limit == 1
         assert instance.run_monitoring_enabled
         assert instance.run_monitoring_poll_interval_seconds == 5
         assert instance.run_retries_max_retries == 4
@@ -62,6 +67,45 @@ def test_postgres_needs_its_address(config: Path, monkeypatch: pytest.MonkeyPatc
     config.write_text(SETTINGS + '\n[dagster]\nstorage = "postgres"\n')
     with pytest.raises(SettingsError, match=POSTGRES_VARIABLE):
         instance_folder(load_settings(config))
+
+
+@pytest.fixture
+def remote(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings of a location that is no folder, and a DAGSTER_HOME."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    config.write_text(SETTINGS.replace('location = "data"', 'location = "memory://bucket"'))
+    return load_settings(config)
+
+
+def test_a_remote_location_has_the_home_that_was_prepared_for_it(remote: Settings, tmp_path: Path) -> None:
+    beside_the_cache = instance_folder(remote)
+    assert tmp_path / "cache" in beside_the_cache.parents  # DAGSTER_HOME may be another project's
+    assert prepare(remote, tmp_path / "socket") == tmp_path / "home"
+    assert prepare(remote, tmp_path / "socket") == tmp_path / "home"
+    assert instance_folder(remote) == tmp_path / "home"
+    assert (tmp_path / "home" / "workspace.yaml").exists()
+    other = remote.model_copy(update={"data": remote.data.model_copy(update={"location": "memory://other"})})
+    assert instance_folder(other) != tmp_path / "home"
+    with pytest.raises(SettingsError, match="is the folder of another data location"):
+        prepare(other, tmp_path / "socket")
+
+
+def test_another_projects_home_stays_as_it_is(remote: Settings, tmp_path: Path) -> None:
+    configuration = tmp_path / "home" / "dagster.yaml"
+    configuration.parent.mkdir()
+    configuration.write_text("telemetry:\n  enabled: true\n")
+    with pytest.raises(SettingsError, match="is the folder of another project"):
+        prepare(remote, tmp_path / "socket")
+    assert configuration.read_text() == "telemetry:\n  enabled: true\n"
+
+
+def test_a_local_locations_home_is_beside_it(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "data" / "dagster"))
+    assert prepare(load_settings(config), tmp_path / "socket") == tmp_path / "data" / "dagster"
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    with pytest.raises(SettingsError, match=r"set DAGSTER_HOME=.*/data/dagster"):
+        prepare(load_settings(config), tmp_path / "socket")
 
 
 def _open(config: Path) -> None:

@@ -42,7 +42,7 @@ from tests.pipeline.studio_case import live_settings
 LIVE_ASSETS = {
     "queued_tasks": {"label_tasks"},
     "annotation_versions": {"queued_tasks"},
-    "pre_annotations": {"queued_tasks", "evaluation"},
+    "pre_annotations": {"queued_tasks", "champion"},
     "prediction_acceptance": {"annotation_versions", "pre_annotations"},
     "returned_tasks": {"quarantined_annotations", "labels", "suspicious_labels"},
 }

@@ -6,11 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dagster._core.storage.tags import MAX_RETRIES_TAG
 from rich.console import Console
 from typer.testing import CliRunner
 
 from pipeline import launcher
 from pipeline.champions import champion_version, promotions
+from pipeline.instance import open_instance
+from pipeline.processes import this_process
+from pipeline.run_launcher import worker_of
 from pipeline.settings import Settings
 from pipeline.storage import Storage
 from pipeline.tables import TableError
@@ -48,7 +52,7 @@ def command(case: tuple[Settings, Storage, list[str]], monkeypatch: pytest.Monke
 
 
 def test_there_and_back(case: tuple[Settings, Storage, list[str]], command: Any) -> None:
-    _, storage, (first, second) = case
+    settings, storage, (first, second) = case
     code, output = command("champions")
     assert code == 0
     lines = [line for line in output.splitlines() if "basic_cnn-" in line]
@@ -64,6 +68,10 @@ def test_there_and_back(case: tuple[Settings, Storage, list[str]], command: Any)
     code, output = command("rollback", "colours")
     assert (code, champion_version(storage, "colours")) == (0, first)
     assert output.startswith(f"colours: {first} is the champion now, no longer {second}.")
+    with open_instance(settings) as instance:
+        (run,) = instance.get_runs(limit=1)
+    assert worker_of(run.tags) == this_process()  # so that nobody waits for ever for one that is killed
+    assert run.tags[MAX_RETRIES_TAG] == "0"
     code, output = command("predict", picture)
     assert output.splitlines()[0].endswith(f"(Basic CNN, colours, champion {first})")
     code, output = command("predict", picture, "--json", "--architecture", "basic_cnn")

@@ -1,5 +1,6 @@
 """Schedules and sensors that ask by the clock and by files: on a real instance, with runs that only stand in it."""
 
+import io
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -9,10 +10,12 @@ import dagster as dg
 import pytest
 from dagster._core.storage.dagster_run import DagsterRun
 from dagster._core.test_utils import create_run_for_test
+from rich.console import Console
 
 from labeling.tables import LABEL_TASKS
 from modeling.tables import LABEL_FREQUENCIES
 from pipeline import jobs
+from pipeline.commands.automation import status
 from pipeline.crawl_checks import COVERED_TO, crawl_check_specs
 from pipeline.freshness_policies import IN_TIME, window_policy
 from pipeline.graph import build_definitions
@@ -275,7 +278,7 @@ def test_a_file_of_labels_is_read_when_its_content_changed_and_nobody_writes_it(
     assert len({first.run_key, second.run_key, third.run_key}) == 3
 
     path.unlink()
-    assert "does not exist" in str(case.sense("label_file_work"))
+    assert "there is no label file" in str(case.sense("label_file_work"))
 
 
 def test_labels_that_are_being_read_are_not_asked_for_twice(case: Case) -> None:
@@ -323,3 +326,13 @@ def test_the_deadline_waits_for_the_crawl(tmp_path: Path) -> None:
 def test_windows_that_end_never_get_late_in_the_ui(case: Case) -> None:
     graph = case.definitions.resolve_asset_graph()
     assert not any(graph.get(key).freshness_policy for key in graph.get_all_asset_keys())
+
+
+@pytest.mark.filterwarnings("ignore:Property `ScheduleDefinition.environment_vars`:DeprecationWarning")  # Dagster's own
+def test_the_command_shows_both_times_of_a_schedule(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = write_case(tmp_path, images=1, settings=SETTINGS + '\n[automation]\ncrawl_cron = "30 4 * * 1"\n')
+    monkeypatch.setenv("STYLEGRAPH_CONFIG", str(config))
+    output = io.StringIO()
+    assert status(load_settings(config), Console(file=output, width=200)) == 0
+    (line,) = [line for line in output.getvalue().splitlines() if "crawl_windows" in line]
+    assert f"30 4 * * 1 and {HOURLY} (UTC)" in line

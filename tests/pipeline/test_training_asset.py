@@ -1,6 +1,8 @@
 """The asset of the trainings: a model that could not be stored is not trained again."""
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import dagster as dg
@@ -11,6 +13,9 @@ from modeling.correlation import correlation_table
 from modeling.label_sets import data_set_version
 from modeling.settings import GraphSettings
 from pipeline.assets.training import training_assets
+from pipeline.graph import build_definitions
+from pipeline.lineage import TRAINS
+from pipeline.locks import TRAINING_POOL, one_training
 from pipeline.model_inputs import read_inputs_table
 from pipeline.partitions import model_key
 from pipeline.settings import Settings, load_settings
@@ -48,12 +53,14 @@ device = "cpu"
 
 
 class Told:
-    """Counts how often it is told how far a training has come."""
+    """Counts how often it is told how far a training has come, and notes of what."""
 
     def __init__(self) -> None:
-        self.times = 0
+        self.times, self.steps = 0, list[str]()
 
     def step(self, description: str):
+        self.steps.append(description)
+
         def report(done: int, total: int) -> None:
             self.times += 1
 
@@ -80,9 +87,9 @@ def settings(tmp_path: Path) -> Settings:
     return settings
 
 
-def train(settings: Settings) -> tuple[dg.ExecuteInProcessResult, int]:
+def train(settings: Settings, told: Told | None = None) -> tuple[dg.ExecuteInProcessResult, int]:
     """Materialize the assets; return the result, and how often the training told of a batch."""
-    told = Told()
+    told = told or Told()
     result = dg.materialize(
         training_assets(settings),
         partition_key=model_key("colours", "basic_cnn"),
@@ -119,3 +126,29 @@ def test_a_model_that_could_not_be_stored_is_there_at_once_when_it_can(settings:
     assert written["packages"].keys() >= {"python", "torch"}
     assert model.metadata["device"].value == "cpu"
     assert model.metadata["precision"].value == "float32"
+
+
+def test_a_training_waits_for_another_and_says_so(settings: Settings) -> None:
+    """Of two that people begin by hand, neither is in a queue."""
+    told, storage = Told(), Storage(settings.data.location)
+    with ThreadPoolExecutor() as threads:
+        with one_training(storage, lambda _: None, Told()):
+            second = threads.submit(train, settings, told)
+            deadline = time.monotonic() + 60
+            while not told.steps and time.monotonic() < deadline and not second.done():
+                time.sleep(0.05)
+            assert told.steps == ["another training is under way; waiting for it to end"]
+            assert told.times == 0
+        result, batches = second.result(120)
+    assert result.success
+    assert batches == 12
+
+
+def test_all_that_trains_is_in_one_pool(settings: Settings) -> None:
+    pools = {
+        key.to_user_string(): one.op.pool
+        for one in build_definitions(settings).assets or []
+        for key in one.keys
+        if one.is_executable
+    }
+    assert {name for name, pool in pools.items() if pool == TRAINING_POOL} == TRAINS
