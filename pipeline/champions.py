@@ -178,7 +178,7 @@ def point_to(storage: Storage, label_set: str, version: str | None, at: datetime
 
 def champions_lock(storage: Storage, label_set: str) -> AbstractContextManager[None]:
     """Keep a second decision on the same label set waiting until the first is written."""
-    path = storage.cache_folder(FOLDER) / f"{label_set}.lock"
+    path = storage.cache_folder("locks") / f"champion-{label_set}.lock"  # a withdrawal removes the folder of champions
     return one_at_a_time(path, lambda _: None, f"the champion of {label_set} is being decided")
 
 
