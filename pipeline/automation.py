@@ -105,12 +105,13 @@ _UNSAFE = Condition.any_deps_match(
     & ~Condition.will_be_requested()
 ).with_label("a blocking check before it failed or is not done")
 # That it was asked for, or that somebody else made it. That the run which was asked for ended says nothing: what has
-# happened since that began is news to it.
+# happened since that began is news to it. A look sees what has happened since the one before, and that is later than
+# what the one before asked for: where it sees both, news wins.
+_ASKED = Condition.newly_requested().with_label("asked for")
 _HANDLED = (
-    Condition.newly_requested()
-    | (Condition.newly_updated() & ~Condition.executed_with_tags(tag_keys={BY_CONDITION_TAG}))
+    (Condition.newly_updated() & ~Condition.executed_with_tags(tag_keys={BY_CONDITION_TAG}))
     | Condition.initial_evaluation()
-).with_label("handled")
+).with_label("made by somebody else")
 _FILES = dg.AssetSelection.groups("inputs")  # files that people keep; nobody makes them
 
 
@@ -144,7 +145,10 @@ class _Rules:
         """
         again = Condition.execution_failed() & Condition.cron_tick_passed(self.look_cron)
         condition = (
-            (trigger.since(_HANDLED) | again.with_label("failed before the daily look").since_last_handled())
+            (
+                trigger.since(_HANDLED | (_ASKED & ~trigger))
+                | again.with_label("failed before the daily look").since_last_handled()
+            )
             & ~Condition.any_deps_in_progress()
             & ~Condition.in_progress()
             & ~_UNSAFE

@@ -81,8 +81,9 @@ class Daemon:
     def pass_time(self, until: datetime) -> None:
         """Let the time pass; schedules have their ticks, and what follows from each is done before the next.
 
-        Where a tick asks for nothing, nothing has changed but the time: nobody looks until the end, and the schedule's
-        further times (all but the first that it names) are left out for 12 hours, or until there was a run.
+        Where a tick asks for nothing, nothing has changed but the time: nobody looks until the next one that asks, and
+        the schedule's further times (all but the first that it names) are left out for 12 hours, or until there was a
+        run.
         """
         if not self._conditions:
             self.look()  # as the daemon does all the time: what was before the first tick is nothing new
@@ -100,7 +101,6 @@ class Daemon:
             else:
                 self._resting[name] = at + _REST
         self._clock.now = self._passed = max(until, self._clock.now)
-        self.look()
 
     def look(self) -> None:
         """Let all sensors look, and all conditions be evaluated, until nothing is asked for any more."""

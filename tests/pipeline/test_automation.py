@@ -305,6 +305,21 @@ def test_what_happens_while_a_run_is_under_way_is_news_to_its_assets(trained: Ca
     assert daemon.settle() == [REPORT]
 
 
+def test_what_happens_between_being_asked_for_and_the_next_look_is_not_lost(trained: Case) -> None:
+    """Trends are asked for because of labels; before anybody looks again, their run and that of predictions ended."""
+    daemon, world = trained
+    world.withheld.add("training_request")
+    world.change("labels", to="2")
+    daemon.make(*LABELS)
+    daemon.settle()
+    daemon.now += timedelta(days=1)
+    assert daemon.tick() == [(TRENDS, None)]
+    daemon.execute()
+    world.change("style_predictions", to="2")
+    daemon.make("style_predictions", partition=WINDOWS[0])
+    assert daemon.settle() == [(TRENDS | {"report"}, None)]
+
+
 def test_every_run_says_why_and_trainings_are_marked(trained: Case) -> None:
     daemon, world = trained
     world.change("labels", "champion", to="2")
