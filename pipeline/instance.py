@@ -35,7 +35,7 @@ def instance_folder(settings: Settings) -> Path:
     folder = home_of(Storage(settings.data.location))
     folder.mkdir(parents=True, exist_ok=True)
     configuration = folder / "dagster.yaml"
-    content = configuration_for(settings).encode()
+    content = configuration_for(settings, folder.resolve()).encode()
     if not configuration.exists() or configuration.read_bytes() != content:
         write_file(configuration, content)
     _make_storage(folder, settings.dagster.storage)
@@ -107,8 +107,8 @@ def _make_storage(folder: Path, kind: str) -> None:
         write_file(note, kind.encode())
 
 
-def configuration_for(settings: Settings) -> str:
-    """Return dagster.yaml for the settings. No secret stands in it."""
+def configuration_for(settings: Settings, folder: Path) -> str:
+    """Return dagster.yaml for the settings and the folder that it is written to. No secret stands in it."""
     automation = settings.automation
     training = {"key": "stylegraph/training", "value": "true", "limit": 1}
     content: dict[str, Any] = {
@@ -144,6 +144,9 @@ def configuration_for(settings: Settings) -> str:
     if settings.dagster.storage == "postgres":
         _require_postgres()
         content["storage"] = {"postgres": {"postgres_url": {"env": POSTGRES_VARIABLE}}}
+    else:
+        history = {"module": "pipeline.sqlite_history", "class": "SqliteHistory", "config": {"base_dir": str(folder)}}
+        content["storage"] = {"custom": history}
     return HEADER + str(yaml.safe_dump(content, sort_keys=False))
 
 

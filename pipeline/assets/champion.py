@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
+import numpy as np
 import pandas as pd
 from pydantic import Field
 
 from modeling.montages import picture_grid
-from modeling.scored_images import mean_over_seeds
 from pipeline.challenge import Challenge, challenge, roll_back
 from pipeline.champions import PREVIOUS, champions_lock, promotions, settle, version_before
 from pipeline.metadata import column_schema, for_people, markdown, picture, table_metadata
@@ -114,9 +114,14 @@ def _differing_pictures(storage: Storage, challenger: pd.DataFrame, champion: pd
 
 
 def _first_labels(scores: pd.DataFrame) -> pd.DataFrame:
-    """The label with the highest score of each image, by ``image_id``."""
-    rows = mean_over_seeds(scores).set_index("image_id")
-    places = [int(values.argmax()) for values in rows["scores"]]
-    answers = [labels[place] for labels, place in zip(rows["labels"], places, strict=True)]
-    surest = [float(values[place]) for values, place in zip(rows["scores"], places, strict=True)]
-    return rows[["main", "subs"]].assign(answer=answers, score=surest)
+    """The label with the highest score of each image, over all seeds, by ``image_id``.
+
+    The images' own labels may be others than those that the model knows.
+    """
+    images = scores.groupby("image_id").agg(
+        {"main": "first", "subs": "first", "labels": "first", "scores": lambda seeds: np.mean(np.stack(seeds), axis=0)}
+    )
+    places = [int(values.argmax()) for values in images["scores"]]
+    answers = [labels[place] for labels, place in zip(images["labels"], places, strict=True)]
+    surest = [float(values[place]) for values, place in zip(images["scores"], places, strict=True)]
+    return images[["main", "subs"]].assign(answer=answers, score=surest)

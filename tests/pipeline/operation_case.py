@@ -146,14 +146,16 @@ def unique_images(rows: list[dict[str, Any]]) -> pa.Table:
     )
 
 
-def put_model(settings: Settings, storage: Storage, architecture: str, seed: int, *, inputs: bool = True) -> str:
+def put_model(
+    settings: Settings, storage: Storage, architecture: str, seed: int, *, inputs: bool = True, **card: Any
+) -> str:
     """Give the label set an evaluated model with random weights of that seed; return its version."""
     tables = {
         name: storage.read_table(name, ("colours",)) for name in ("data_set", "word_vectors", "correlation_matrix")
     }
     version = data_set_version(tables["data_set"])
     with storage.model_folder("colours", architecture) as folder:
-        write_model(folder, architecture, seed=seed, data_set_version=version)
+        write_model(folder, architecture, seed=seed, data_set_version=version, **card)
         if inputs:
             write_inputs(folder, tables, settings)
     return measure(storage, architecture)

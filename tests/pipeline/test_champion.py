@@ -127,6 +127,32 @@ def test_the_best_by_the_cards_is_the_challenger(case: Case) -> None:
     assert rows(case)[-1]["challenger"].startswith("basic_cnn-")
 
 
+def test_a_champion_that_lacks_a_label_is_compared_on_those_that_both_know(case: Case) -> None:
+    settings, storage = case
+    now = storage.read_table("data_set", ("colours",)).to_pandas()
+    before = now.assign(
+        main=now["main"].replace("blue", "violet"),
+        subs=[[{"blue": "violet"}.get(sub, sub) for sub in subs] for subs in now["subs"]],
+    )
+    labels = ["red", "green", "violet"]
+    storage.write_table("data_set", pa.Table.from_pandas(before, preserve_index=False), ("colours",))
+    card = {
+        "labels": labels,
+        "label_images": dict.fromkeys(labels, 20),
+        "calibration": {"temperature": 1.0, "thresholds": dict.fromkeys(labels, 0.5)},
+    }
+    put_model(settings, storage, "basic_cnn", 1, **card)
+    decide(case)
+    storage.write_table("data_set", pa.Table.from_pandas(now, preserve_index=False), ("colours",))
+    put_model(settings, storage, "basic_cnn", 2)
+    result = decide(case)
+    assert failure(result) == ""
+    (event,) = result.asset_materializations_for_node("champion")
+    assert "came: blue; went: violet" in str(event.metadata["reason"].value)
+    assert "they_differ_on" in event.metadata  # pictures of a label that one of them lacks, too
+    assert len(rows(case)) == 2
+
+
 def test_the_champion_stays_until_the_next_training_when_its_data_set_was_edited(case: Case) -> None:
     """As a withdrawal does: no model was trained on the data set as it is then."""
     settings, storage = case
