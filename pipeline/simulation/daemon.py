@@ -70,6 +70,8 @@ class Daemon:
         self._most_rounds = most_rounds
         self._cursors: dict[str, str | None] = {}
         self._conditions: dict[str, AssetDaemonCursor] = {}
+        self._done = 0  # runs that ended
+        self._seen: dict[str, int] = {}  # how many of them conditions know of, by the sensor that evaluates them
         self._resting: dict[str, datetime] = {}  # until when a schedule that asked for nothing is left alone
         self._passed = clock.now  # schedules have had their ticks until here
 
@@ -103,10 +105,17 @@ class Daemon:
         self._clock.now = self._passed = max(until, self._clock.now)
 
     def look(self) -> None:
-        """Let all sensors look, and all conditions be evaluated, until nothing is asked for any more."""
+        """Let all sensors look, and all conditions be evaluated, until nothing is asked for any more.
+
+        Where no run has ended since conditions were evaluated, they are not evaluated again in the same look.
+        """
+        self._seen.clear()
         for _ in range(self._most_rounds):
             self._clock.now += _BETWEEN_LOOKS
-            asked = [self._look(sensor) for sensor in (*self._sensors(), *self._automatic())]
+            asked = [self._look(sensor) for sensor in self._sensors()]
+            asked += [
+                self._evaluate(sensor) for sensor in self._automatic() if self._seen.get(sensor.name) != self._done
+            ]
             # a sensor may want to see the same thing twice before it asks
             again = [self._look(sensor) for sensor in self._sensors()] if not any(asked) else [True]
             if not any(again):
@@ -144,6 +153,7 @@ class Daemon:
             resources=self._resources,
             repository_def=self._repository,
         )
+        context._instance = self._instance  # else it opens the same one again
         with context:
             data = schedule.evaluate_tick(context)
         for request in data.run_requests or []:
@@ -156,8 +166,6 @@ class Daemon:
 
     def _look(self, sensor: dg.SensorDefinition) -> bool:
         """Let one sensor look; say whether it asked for a run."""
-        if isinstance(sensor, dg.AutomationConditionSensorDefinition):
-            return self._evaluate(sensor)
         context = dg.build_sensor_context(
             instance=self._instance,
             cursor=self._cursors.get(sensor.name),
@@ -165,6 +173,7 @@ class Daemon:
             resources=self._resources,
             repository_def=self._repository,
         )
+        context._instance = self._instance
         with context:
             data = sensor.evaluate_tick(context)
         self._cursors[sensor.name] = data.cursor
@@ -176,6 +185,7 @@ class Daemon:
 
     def _evaluate(self, sensor: dg.AutomationConditionSensorDefinition) -> bool:
         """Evaluate the conditions of a sensor's assets; say whether they asked for a run."""
+        self._seen[sensor.name] = self._done
         cursor = self._conditions.get(sensor.name, AssetDaemonCursor.empty())
         tick = AutomationTickEvaluationContext(
             evaluation_id=cursor.evaluation_id + 1,
@@ -226,6 +236,7 @@ class Daemon:
             at=self._clock.now,
             by=by,
         )
+        self._done += 1
         self._resting.clear()
         self._ran(ran)
         if ran.failure:
