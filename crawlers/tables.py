@@ -6,29 +6,35 @@ Timestamps are UTC. An ``image_id`` is the lower-case hex sha256 of an image's o
 
 import pyarrow as pa
 
+
+def described(name: str, kind: pa.DataType, words: str, *, nullable: bool = True) -> pa.Field:
+    """Return a column with a line for people, which pages and readers of the files can show."""
+    return pa.field(name, kind, nullable, {"description": words})
+
+
 UTC_TIME = pa.timestamp("us", tz="UTC")
 
 POSTS = pa.schema(
     [
-        pa.field("post_id", pa.string(), nullable=False),  # network:native id
-        pa.field("network", pa.string(), nullable=False),  # mastodon, bluesky, flickr, misskey, archive
-        pa.field("source", pa.string(), nullable=False),  # the source's name in the settings
-        pa.field("server", pa.string()),  # host of the server, and port if unusual; null for an archive
-        pa.field("window", pa.string(), nullable=False),  # crawl window: the partition key
-        pa.field("url", pa.string()),  # an address of the post that does not name its author
-        pa.field("created_at", UTC_TIME),  # null only in an archive that has no dates
+        described("post_id", pa.string(), "network:native id", nullable=False),
+        described("network", pa.string(), "mastodon, bluesky, flickr, misskey, archive", nullable=False),
+        described("source", pa.string(), "the source's name in the settings", nullable=False),
+        described("server", pa.string(), "host of the server, and port if unusual; null for an archive"),
+        described("window", pa.string(), "crawl window: the partition key", nullable=False),
+        described("url", pa.string(), "an address of the post that does not name its author"),
+        described("created_at", UTC_TIME, "null only in an archive that has no dates"),
         pa.field("edited_at", UTC_TIME),
-        pa.field("author_hmac", pa.string()),  # keyed HMAC-SHA256 of the handle, hex; null if unknown
-        pa.field("hashtags", pa.list_(pa.string()), nullable=False),  # without '#', case-folded, NFC, sorted
-        pa.field("matched_hashtags", pa.list_(pa.string()), nullable=False),  # those that were asked for
+        described("author_hmac", pa.string(), "keyed HMAC-SHA256 of the handle, hex; null if unknown"),
+        described("hashtags", pa.list_(pa.string()), "without '#', case-folded, NFC, sorted", nullable=False),
+        described("matched_hashtags", pa.list_(pa.string()), "those that were asked for", nullable=False),
         pa.field("language", pa.string()),
-        pa.field("license", pa.string()),  # as the author gave it, where the network has licences
-        pa.field("sensitive", pa.bool_(), nullable=False),  # marked sensitive at the source
-        pa.field("boost", pa.bool_(), nullable=False),  # shows somebody else's post
-        pa.field("opt_out", pa.string()),  # the sign by which the author asks to be left out
-        pa.field("image_count", pa.int32(), nullable=False),  # pictures attached to the post
-        pa.field("kept", pa.bool_(), nullable=False),  # are its pictures fetched?
-        pa.field("reason", pa.string()),  # why not, when kept is false
+        described("license", pa.string(), "as the author gave it, where the network has licences"),
+        described("sensitive", pa.bool_(), "marked sensitive at the source", nullable=False),
+        described("boost", pa.bool_(), "shows somebody else's post", nullable=False),
+        described("opt_out", pa.string(), "the sign by which the author asks to be left out"),
+        described("image_count", pa.int32(), "pictures attached to the post", nullable=False),
+        described("kept", pa.bool_(), "are its pictures fetched?", nullable=False),
+        described("reason", pa.string(), "why not, when kept is false"),
         pa.field("crawled_at", UTC_TIME, nullable=False),
     ]
 )
@@ -36,20 +42,20 @@ POSTS = pa.schema(
 IMAGES = pa.schema(
     [
         pa.field("post_id", pa.string(), nullable=False),
-        pa.field("media_index", pa.int32(), nullable=False),  # 0, 1, ... inside the post
+        described("media_index", pa.int32(), "0, 1, ... inside the post", nullable=False),
         pa.field("window", pa.string(), nullable=False),
-        pa.field("url", pa.string(), nullable=False),  # address, or path relative to the archive's folder
-        pa.field("image_id", pa.string()),  # null when status is failed
-        pa.field("status", pa.string(), nullable=False),  # ok, failed
-        pa.field("reason", pa.string()),  # short code, e.g. http_404, not_an_image, truncated, too_many_pixels
-        pa.field("detail", pa.string()),  # one line for people
+        described("url", pa.string(), "address, or path relative to the archive's folder", nullable=False),
+        described("image_id", pa.string(), "null when status is failed"),
+        described("status", pa.string(), "ok, failed", nullable=False),
+        described("reason", pa.string(), "short code, e.g. http_404, not_an_image, truncated, too_many_pixels"),
+        described("detail", pa.string(), "one line for people"),
         pa.field("http_status", pa.int32()),
-        pa.field("attempts", pa.int32(), nullable=False),  # over all crawls, while it failed
-        pa.field("robots_txt", pa.string()),  # allowed, absent, forbidden, unreachable; null if not asked
-        pa.field("x_robots_tag", pa.string()),  # the answer's headers
+        described("attempts", pa.int32(), "over all crawls, while it failed", nullable=False),
+        described("robots_txt", pa.string(), "allowed, absent, forbidden, unreachable; null if not asked"),
+        described("x_robots_tag", pa.string(), "the answer's headers"),
         pa.field("tdm_reservation", pa.string()),
-        pa.field("format", pa.string()),  # JPEG, PNG, WEBP, GIF as Pillow names them
-        pa.field("width", pa.int32()),  # pixels, as stored (before EXIF rotation)
+        described("format", pa.string(), "JPEG, PNG, WEBP, GIF as Pillow names them"),
+        described("width", pa.int32(), "pixels, as stored (before EXIF rotation)"),
         pa.field("height", pa.int32()),
         pa.field("bytes", pa.int64()),
         pa.field("alt_text", pa.string()),
@@ -61,8 +67,8 @@ CRAWL_COUNTS = pa.schema(
     [
         pa.field("window", pa.string(), nullable=False),
         pa.field("source", pa.string(), nullable=False),
-        pa.field("what", pa.string(), nullable=False),  # seen, post, image, request, bytes, account, server, page
-        pa.field("outcome", pa.string(), nullable=False),  # kept, ok, or the reason
+        described("what", pa.string(), "seen, post, image, request, bytes, account, server, page", nullable=False),
+        described("outcome", pa.string(), "kept, ok, or the reason", nullable=False),
         pa.field("count", pa.int64(), nullable=False),
     ]
 )
@@ -74,10 +80,10 @@ DELETED_POSTS = pa.schema(
         pa.field("source", pa.string(), nullable=False),
         pa.field("server", pa.string()),
         pa.field("window", pa.string(), nullable=False),
-        pa.field("outcome", pa.string(), nullable=False),  # deleted, hidden, changed (still there), unverified
+        described("outcome", pa.string(), "deleted, hidden, changed (still there), unverified", nullable=False),
         pa.field("http_status", pa.int32()),
-        pa.field("image_ids", pa.list_(pa.string()), nullable=False),  # its pictures in the last crawl that met it
-        pa.field("last_crawled_at", UTC_TIME, nullable=False),  # of that crawl
+        described("image_ids", pa.list_(pa.string()), "its pictures in the last crawl that met it", nullable=False),
+        described("last_crawled_at", UTC_TIME, "of that crawl", nullable=False),
         pa.field("noticed_at", UTC_TIME, nullable=False),
     ]
 )
@@ -86,28 +92,28 @@ IMAGE_HASHES = pa.schema(
     [
         pa.field("image_id", pa.string(), nullable=False),
         pa.field("window", pa.string(), nullable=False),
-        pa.field("status", pa.string(), nullable=False),  # ok, failed (then the hashes are null)
+        described("status", pa.string(), "ok, failed (then the hashes are null)", nullable=False),
         pa.field("reason", pa.string()),
-        pa.field("phash64", pa.binary(8)),  # imagehash.phash(hash_size=8), bits packed row by row, big-endian
-        pa.field("phash256", pa.binary(32)),  # imagehash.phash(hash_size=16)
-        pa.field("trim_phash64", pa.binary(8)),  # of the picture without its uniform border
+        described("phash64", pa.binary(8), "imagehash.phash(hash_size=8), bits packed row by row, big-endian"),
+        described("phash256", pa.binary(32), "imagehash.phash(hash_size=16)"),
+        described("trim_phash64", pa.binary(8), "of the picture without its uniform border"),
         pa.field("trim_phash256", pa.binary(32)),
-        pa.field("mirror_phash64", pa.binary(8)),  # of the mirrored picture
+        described("mirror_phash64", pa.binary(8), "of the mirrored picture"),
         pa.field("mirror_phash256", pa.binary(32)),
         pa.field("trim_mirror_phash64", pa.binary(8)),
         pa.field("trim_mirror_phash256", pa.binary(32)),
-        pa.field("chroma", pa.binary(128)),  # Cb then Cr of the 8 x 8 thumbnail, uint8
-        pa.field("trim_chroma", pa.binary(128)),  # of the picture without its uniform border
-        pa.field("trim_luma", pa.binary(256)),  # grey 16 x 16 thumbnail without the border, uint8
-        pa.field("flat", pa.bool_()),  # too little variance for a hash to mean anything
-        pa.field("width", pa.int32()),  # pixels, upright (after EXIF rotation)
+        described("chroma", pa.binary(128), "Cb then Cr of the 8 x 8 thumbnail, uint8"),
+        described("trim_chroma", pa.binary(128), "of the picture without its uniform border"),
+        described("trim_luma", pa.binary(256), "grey 16 x 16 thumbnail without the border, uint8"),
+        described("flat", pa.bool_(), "too little variance for a hash to mean anything"),
+        described("width", pa.int32(), "pixels, upright (after EXIF rotation)"),
         pa.field("height", pa.int32()),
-        pa.field("content_width", pa.int32()),  # pixels without the uniform border
+        described("content_width", pa.int32(), "pixels without the uniform border"),
         pa.field("content_height", pa.int32()),
-        pa.field("posts", pa.int32(), nullable=False),  # posts of this window that carry the image
-        pa.field("post_id", pa.string(), nullable=False),  # the earliest of them
-        pa.field("created_at", UTC_TIME),  # of that post
-        pa.field("author_hmac", pa.string()),  # of that post
+        described("posts", pa.int32(), "posts of this window that carry the image", nullable=False),
+        described("post_id", pa.string(), "the earliest of them", nullable=False),
+        described("created_at", UTC_TIME, "of that post"),
+        described("author_hmac", pa.string(), "of that post"),
         pa.field("algorithm", pa.string(), nullable=False),
         pa.field("version", pa.string(), nullable=False),
     ]
@@ -116,20 +122,20 @@ IMAGE_HASHES = pa.schema(
 UNIQUE_IMAGES = pa.schema(
     [
         pa.field("image_id", pa.string(), nullable=False),
-        pa.field("window", pa.string(), nullable=False),  # first window it was seen in
-        pa.field("canonical_id", pa.string(), nullable=False),  # itself when kept
-        pa.field("best_image_id", pa.string(), nullable=False),  # file to use for the cluster: most pixels
-        pa.field("kept", pa.bool_(), nullable=False),  # canonical of its cluster
-        pa.field("stage", pa.string()),  # phash, structure or person: what set it aside; null when kept
-        pa.field("reason", pa.string()),  # one line for people, null when kept
-        pa.field("distance64", pa.int32()),  # bits between the pair of hashes that matched
+        described("window", pa.string(), "first window it was seen in", nullable=False),
+        described("canonical_id", pa.string(), "itself when kept", nullable=False),
+        described("best_image_id", pa.string(), "file to use for the cluster: most pixels", nullable=False),
+        described("kept", pa.bool_(), "canonical of its cluster", nullable=False),
+        described("stage", pa.string(), "phash, structure or person: what set it aside; null when kept"),
+        described("reason", pa.string(), "one line for people, null when kept"),
+        described("distance64", pa.int32(), "bits between the pair of hashes that matched"),
         pa.field("distance256", pa.int32()),
-        pa.field("via", pa.string()),  # plain, trim, mirror, trim_mirror
+        described("via", pa.string(), "plain, trim, mirror, trim_mirror"),
         pa.field("cluster_size", pa.int32(), nullable=False),
-        pa.field("post_id", pa.string(), nullable=False),  # earliest post that carries it
+        described("post_id", pa.string(), "earliest post that carries it", nullable=False),
         pa.field("created_at", UTC_TIME),
         pa.field("author_hmac", pa.string()),
-        pa.field("posts", pa.int32(), nullable=False),  # posts that carry these very bytes
+        described("posts", pa.int32(), "posts that carry these very bytes", nullable=False),
         pa.field("rule_version", pa.string(), nullable=False),
         pa.field("hash_version", pa.string(), nullable=False),
     ]
@@ -137,31 +143,35 @@ UNIQUE_IMAGES = pa.schema(
 
 WITHDRAWALS = pa.schema(
     [
-        pa.field("tombstone_id", pa.string(), nullable=False),  # random, with digits that only the same key gives
-        pa.field("kind", pa.string(), nullable=False),  # post, author, image (content), look (perceptual hash), name
-        # HMAC-SHA256 of post_id, author_hmac, image_id, or a name that label files may use, hex; null for a look
-        pa.field("keyed_hash", pa.string()),
-        # a look: 256-bit hash of the picture, and of the picture without its border, each XOR a pad that is made from
-        # the key and tombstone_id; distances stay, the hash cannot be read back
-        pa.field("masked_phash256", pa.binary(32)),
-        pa.field("masked_trim_phash256", pa.binary(32)),
-        pa.field("request", pa.string(), nullable=False),  # random; the same for all tombstones of one request
-        pa.field("reason", pa.string(), nullable=False),  # as given by the person who withdrew
+        described("tombstone_id", pa.string(), "random, with digits that only the same key gives", nullable=False),
+        described("kind", pa.string(), "post, author, image (content), look (perceptual hash), name", nullable=False),
+        described(
+            "keyed_hash",
+            pa.string(),
+            "HMAC-SHA256 of post_id, author_hmac, image_id, or a name that label files may use, hex; null for a look",
+        ),
+        # distances stay, the hash cannot be read back
+        described(
+            "masked_phash256", pa.binary(32), "hash of the picture, XOR a pad made from the key and tombstone_id"
+        ),
+        described("masked_trim_phash256", pa.binary(32), "that of the picture without its border"),
+        described("request", pa.string(), "random; the same for all tombstones of one request", nullable=False),
+        described("reason", pa.string(), "as given by the person who withdrew", nullable=False),
         pa.field("requested_at", UTC_TIME, nullable=False),
-        pa.field("done_at", UTC_TIME),  # when everything was removed; null until then
+        described("done_at", UTC_TIME, "when everything was removed; null until then"),
     ]
 )
 
 SIMILAR_PAIRS = pa.schema(
     [
-        pa.field("image_a", pa.string(), nullable=False),  # image_a < image_b
+        described("image_a", pa.string(), "image_a < image_b", nullable=False),
         pa.field("image_b", pa.string(), nullable=False),
         pa.field("distance64", pa.int32(), nullable=False),
         pa.field("distance256", pa.int32(), nullable=False),
         pa.field("chroma_distance", pa.float32(), nullable=False),
-        pa.field("structure", pa.float32()),  # agreement of grey thumbnails, -1 to 1; null up to duplicate_bits
+        described("structure", pa.float32(), "agreement of grey thumbnails, -1 to 1; null up to duplicate_bits"),
         pa.field("via", pa.string(), nullable=False),
-        pa.field("band", pa.string(), nullable=False),  # duplicate, review, distinct
-        pa.field("decided_by", pa.string(), nullable=False),  # rule, person
+        described("band", pa.string(), "duplicate, review, distinct", nullable=False),
+        described("decided_by", pa.string(), "rule, person", nullable=False),
     ]
 )

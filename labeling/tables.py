@@ -2,19 +2,25 @@
 
 import pyarrow as pa
 
+
+def described(name: str, kind: pa.DataType, words: str, *, nullable: bool = True) -> pa.Field:
+    """Return a column with a line for people, which pages and readers of the files can show."""
+    return pa.field(name, kind, nullable, {"description": words})
+
+
 UTC_TIME = pa.timestamp("us", tz="UTC")
 
 LABEL_TASKS = pa.schema(
     [
         pa.field("image_id", pa.string(), nullable=False),
         pa.field("window", pa.string(), nullable=False),
-        pa.field("image_path", pa.string(), nullable=False),  # path inside the data location
+        described("image_path", pa.string(), "path inside the data location", nullable=False),
         pa.field("created_at", UTC_TIME),
         pa.field("hashtags", pa.list_(pa.string()), nullable=False),
         pa.field("alt_text", pa.string()),
-        pa.field("names", pa.list_(pa.string()), nullable=False),  # addresses and file names of the cluster's images
-        pa.field("name_image_ids", pa.list_(pa.string()), nullable=False),  # for each name, the image that bears it
-        pa.field("image_ids", pa.list_(pa.string()), nullable=False),  # the cluster: itself and those set aside for it
+        described("names", pa.list_(pa.string()), "addresses and file names of the cluster's images", nullable=False),
+        described("name_image_ids", pa.list_(pa.string()), "for each name, the image that bears it", nullable=False),
+        described("image_ids", pa.list_(pa.string()), "the cluster: itself and those set aside for it", nullable=False),
     ]
 )
 
@@ -22,16 +28,16 @@ ANNOTATIONS = pa.schema(
     [
         pa.field("annotation_id", pa.string(), nullable=False),
         pa.field("task_id", pa.string()),
-        pa.field("image_id", pa.string(), nullable=False),  # the canonical image
-        pa.field("labeled_image_id", pa.string(), nullable=False),  # the image the annotator saw
+        described("image_id", pa.string(), "the canonical image", nullable=False),
+        described("labeled_image_id", pa.string(), "the image the annotator saw", nullable=False),
         pa.field("annotator", pa.string(), nullable=False),
-        pa.field("answer", pa.string(), nullable=False),  # style, not_fashion, cant_tell
-        pa.field("main", pa.string()),  # null unless the answer is a style
-        pa.field("subs", pa.list_(pa.string()), nullable=False),  # taxonomy order, never the main
-        pa.field("review", pa.string()),  # accepted, rejected
+        described("answer", pa.string(), "style, not_fashion, cant_tell", nullable=False),
+        described("main", pa.string(), "null unless the answer is a style"),
+        described("subs", pa.list_(pa.string()), "taxonomy order, never the main", nullable=False),
+        described("review", pa.string(), "accepted, rejected"),
         pa.field("reviewer", pa.string()),
-        pa.field("note", pa.string()),  # of the reviewer
-        pa.field("lead_time", pa.float64()),  # seconds
+        described("note", pa.string(), "of the reviewer"),
+        described("lead_time", pa.float64(), "seconds"),
         pa.field("created_at", UTC_TIME),
         pa.field("updated_at", UTC_TIME),
     ]
@@ -41,36 +47,36 @@ QUARANTINED_ANNOTATIONS = pa.schema(
     [
         pa.field("annotation_id", pa.string(), nullable=False),
         pa.field("task_id", pa.string()),
-        pa.field("image", pa.string()),  # what the input says the image is
+        described("image", pa.string(), "what the input says the image is"),
         pa.field("annotator", pa.string()),
-        pa.field("reason", pa.string(), nullable=False),  # short code: two_mains, unknown_label, skipped, draft, ...
-        pa.field("detail", pa.string(), nullable=False),  # one line that says what to do
-        pa.field("task_link", pa.string()),  # address of the task in Label Studio
-        pa.field("raw", pa.string(), nullable=False),  # the row or annotation as JSON
+        described("reason", pa.string(), "short code: two_mains, unknown_label, skipped, draft, ...", nullable=False),
+        described("detail", pa.string(), "one line that says what to do", nullable=False),
+        described("task_link", pa.string(), "address of the task in Label Studio"),
+        described("raw", pa.string(), "the row or annotation as JSON", nullable=False),
     ]
 )
 
 ANNOTATION_VERSIONS = pa.schema(
     [
-        pa.field("annotation_id", pa.string(), nullable=False),  # of a draft: draft:<id>
+        described("annotation_id", pa.string(), "of a draft: draft:<id>", nullable=False),
         pa.field("task_id", pa.int64(), nullable=False),
         pa.field("image_id", pa.string()),
         pa.field("annotator", pa.string()),
-        pa.field("state", pa.string(), nullable=False),  # submitted, skipped, draft, deleted, task_deleted
-        pa.field("updated_at", UTC_TIME),  # on the server
-        pa.field("seen_at", UTC_TIME, nullable=False),  # when the export first met it
-        pa.field("raw", pa.string(), nullable=False),  # as exported
+        described("state", pa.string(), "submitted, skipped, draft, deleted, task_deleted", nullable=False),
+        described("updated_at", UTC_TIME, "on the server"),
+        described("seen_at", UTC_TIME, "when the export first met it", nullable=False),
+        described("raw", pa.string(), "as exported", nullable=False),
     ]
 )
 
 QUEUED_TASKS = pa.schema(
     [
         pa.field("image_id", pa.string(), nullable=False),
-        pa.field("task_id", pa.int64(), nullable=False),  # in Label Studio
+        described("task_id", pa.int64(), "in Label Studio", nullable=False),
         pa.field("window", pa.string(), nullable=False),
-        pa.field("chosen_as", pa.string(), nullable=False),  # newest, rare, uncertain, random
-        pa.field("blind", pa.bool_(), nullable=False),  # never shown a prediction
-        pa.field("state", pa.string(), nullable=False),  # queued, withdrawn, deleted
+        described("chosen_as", pa.string(), "newest, rare, uncertain, random", nullable=False),
+        described("blind", pa.bool_(), "never shown a prediction", nullable=False),
+        described("state", pa.string(), "queued, withdrawn, deleted", nullable=False),
         pa.field("queued_at", UTC_TIME, nullable=False),
     ]
 )
@@ -78,12 +84,12 @@ QUEUED_TASKS = pa.schema(
 PRE_ANNOTATIONS = pa.schema(
     [
         pa.field("image_id", pa.string(), nullable=False),
-        pa.field("task_id", pa.int64()),  # null: not queued yet
+        described("task_id", pa.int64(), "null: not queued yet"),
         pa.field("model_version", pa.string(), nullable=False),
         pa.field("main", pa.string(), nullable=False),
         pa.field("subs", pa.list_(pa.string()), nullable=False),
-        pa.field("score", pa.float64(), nullable=False),  # probability of the main label, 0 to 1
-        pa.field("blind", pa.bool_(), nullable=False),  # kept for comparison, never pushed
+        described("score", pa.float64(), "probability of the main label, 0 to 1", nullable=False),
+        described("blind", pa.bool_(), "kept for comparison, never pushed", nullable=False),
         pa.field("predicted_at", UTC_TIME, nullable=False),
     ]
 )
@@ -91,12 +97,12 @@ PRE_ANNOTATIONS = pa.schema(
 PREDICTION_ACCEPTANCE = pa.schema(
     [
         pa.field("model_version", pa.string(), nullable=False),
-        pa.field("label", pa.string()),  # predicted main label; null: all of them
-        pa.field("blind", pa.bool_(), nullable=False),  # the expert had not seen the prediction
+        described("label", pa.string(), "predicted main label; null: all of them"),
+        described("blind", pa.bool_(), "the expert had not seen the prediction", nullable=False),
         pa.field("answers", pa.int64(), nullable=False),
-        pa.field("accepted", pa.int64(), nullable=False),  # same main, same subs
-        pa.field("changed", pa.int64(), nullable=False),  # same main, other subs
-        pa.field("rejected", pa.int64(), nullable=False),  # another main, or no style
+        described("accepted", pa.int64(), "same main, same subs", nullable=False),
+        described("changed", pa.int64(), "same main, other subs", nullable=False),
+        described("rejected", pa.int64(), "another main, or no style", nullable=False),
     ]
 )
 
@@ -104,11 +110,11 @@ RETURNED_TASKS = pa.schema(
     [
         pa.field("task_id", pa.int64(), nullable=False),
         pa.field("image_id", pa.string()),
-        pa.field("annotation_id", pa.string()),  # null where the task as a whole came back
+        described("annotation_id", pa.string(), "null where the task as a whole came back"),
         pa.field("annotator", pa.string()),
-        pa.field("reason", pa.string(), nullable=False),  # a quarantine reason, conflict or suspicious
-        pa.field("detail", pa.string(), nullable=False),  # what the expert or reviewer reads
-        pa.field("way", pa.string(), nullable=False),  # to_annotator, to_another_annotator, to_reviewer
+        described("reason", pa.string(), "a quarantine reason, conflict or suspicious", nullable=False),
+        described("detail", pa.string(), "what the expert or reviewer reads", nullable=False),
+        described("way", pa.string(), "to_annotator, to_another_annotator, to_reviewer", nullable=False),
         pa.field("returned_at", UTC_TIME, nullable=False),
     ]
 )
@@ -117,25 +123,29 @@ LABELS = pa.schema(
     [
         pa.field("image_id", pa.string(), nullable=False),
         pa.field("window", pa.string(), nullable=False),
-        pa.field("status", pa.string(), nullable=False),  # agreed, resolved_by_review, conflict, unreviewed
-        pa.field("answer", pa.string()),  # style, not_fashion, cant_tell; null when status is conflict
-        pa.field("main", pa.string()),  # null unless the answer is a style
+        described("status", pa.string(), "agreed, resolved_by_review, conflict, unreviewed", nullable=False),
+        described("answer", pa.string(), "style, not_fashion, cant_tell; null when status is conflict"),
+        described("main", pa.string(), "null unless the answer is a style"),
         pa.field("subs", pa.list_(pa.string()), nullable=False),
         pa.field("annotators", pa.int32(), nullable=False),
-        pa.field("mains", pa.list_(pa.string()), nullable=False),  # main or other answer of each, sorted by annotator
+        described("mains", pa.list_(pa.string()), "main or other answer of each, sorted by annotator", nullable=False),
     ]
 )
 
 AGREEMENT = pa.schema(  # of all annotators, unless window, label or a pair of annotators is named
     [
-        # cohen_kappa, krippendorff_alpha, krippendorff_alpha_masi, masi, same_main
-        pa.field("measure", pa.string(), nullable=False),
+        described(
+            "measure",
+            pa.string(),
+            "cohen_kappa, krippendorff_alpha, krippendorff_alpha_masi, masi, same_main",
+            nullable=False,
+        ),
         pa.field("window", pa.string()),
         pa.field("annotator_a", pa.string()),
         pa.field("annotator_b", pa.string()),
-        pa.field("label", pa.string()),  # a main label, or not_fashion
-        pa.field("value", pa.float64()),  # null where undefined
-        pa.field("low", pa.float64()),  # 95% interval, of all images and of a window
+        described("label", pa.string(), "a main label, or not_fashion"),
+        described("value", pa.float64(), "null where undefined"),
+        described("low", pa.float64(), "95% interval, of all images and of a window"),
         pa.field("high", pa.float64()),
         pa.field("images", pa.int64(), nullable=False),
     ]
@@ -143,29 +153,31 @@ AGREEMENT = pa.schema(  # of all annotators, unless window, label or a pair of a
 
 MAIN_CONFUSION = pa.schema(
     [
-        pa.field("label_a", pa.string(), nullable=False),  # a main label, or not_fashion
+        described("label_a", pa.string(), "a main label, or not_fashion", nullable=False),
         pa.field("label_b", pa.string(), nullable=False),
-        pa.field("pairs", pa.int64(), nullable=False),  # of answers for one image: label_a by one, label_b by the other
-        pa.field("share", pa.float64()),  # of the pairs in which label_a occurs, 0 to 1; null where it never does
+        described(
+            "pairs", pa.int64(), "of answers for one image: label_a by one, label_b by the other", nullable=False
+        ),
+        described("share", pa.float64(), "of the pairs in which label_a occurs, 0 to 1; null where it never does"),
     ]
 )
 
 ANNOTATORS = pa.schema(
     [
         pa.field("annotator", pa.string(), nullable=False),
-        pa.field("week", pa.string()),  # ISO week of created_at, such as 2019-W27; null: all the time
+        described("week", pa.string(), "ISO week of created_at, such as 2019-W27; null: all the time"),
         pa.field("answers", pa.int64(), nullable=False),
-        pa.field("skipped", pa.int64()),  # tasks skipped; null for a week, and where nothing is known of it
-        pa.field("timed", pa.int64(), nullable=False),  # answers with a credible lead time
-        pa.field("lead_time_median", pa.float64()),  # seconds
-        pa.field("lead_time_p90", pa.float64()),  # seconds
+        described("skipped", pa.int64(), "tasks skipped; null for a week, and where nothing is known of it"),
+        described("timed", pa.int64(), "answers with a credible lead time", nullable=False),
+        described("lead_time_median", pa.float64(), "seconds"),
+        described("lead_time_p90", pa.float64(), "seconds"),
         pa.field("reviewed", pa.int64(), nullable=False),
-        pa.field("accepted_share", pa.float64()),  # of the reviewed, 0 to 1
+        described("accepted_share", pa.float64(), "of the reviewed, 0 to 1"),
         pa.field("rejected_share", pa.float64()),
-        pa.field("compared", pa.int64(), nullable=False),  # answers to which the others have one of their own
-        pa.field("kappa", pa.float64()),  # with the consensus of the others; null: too few to judge, or undefined
-        pa.field("drift_week", pa.string()),  # the week compared with all before it; null: not tested
-        pa.field("drift", pa.float64()),  # kappa of that week less kappa before
-        pa.field("drift_p", pa.float64()),  # of a permutation test, corrected for the number of annotators (Holm)
+        described("compared", pa.int64(), "answers to which the others have one of their own", nullable=False),
+        described("kappa", pa.float64(), "with the consensus of the others; null: too few to judge, or undefined"),
+        described("drift_week", pa.string(), "the week compared with all before it; null: not tested"),
+        described("drift", pa.float64(), "kappa of that week less kappa before"),
+        described("drift_p", pa.float64(), "of a permutation test, corrected for the number of annotators (Holm)"),
     ]
 )

@@ -2,55 +2,61 @@
 
 import pyarrow as pa
 
+
+def described(name: str, kind: pa.DataType, words: str, *, nullable: bool = True) -> pa.Field:
+    """Return a column with a line for people, which pages and readers of the files can show."""
+    return pa.field(name, kind, nullable, {"description": words})
+
+
 UTC_TIME = pa.timestamp("us", tz="UTC")
 
 LABEL_FREQUENCIES = pa.schema(
     [
         pa.field("label", pa.string(), nullable=False),
-        pa.field("main_images", pa.int64(), nullable=False),  # images whose main label it is
-        pa.field("main_share", pa.float64(), nullable=False),  # of all labelled images, 0 to 1
-        pa.field("sub_images", pa.int64(), nullable=False),  # images with it among the sub labels
-        pa.field("sub_share", pa.float64(), nullable=False),  # of all sub label occurrences, 0 to 1
-        pa.field("rank", pa.int32(), nullable=False),  # 1 is the most frequent main label
+        described("main_images", pa.int64(), "images whose main label it is", nullable=False),
+        described("main_share", pa.float64(), "of all labelled images, 0 to 1", nullable=False),
+        described("sub_images", pa.int64(), "images with it among the sub labels", nullable=False),
+        described("sub_share", pa.float64(), "of all sub label occurrences, 0 to 1", nullable=False),
+        described("rank", pa.int32(), "1 is the most frequent main label", nullable=False),
     ]
 )
 
 DATA_SET = pa.schema(
     [
         pa.field("image_id", pa.string(), nullable=False),
-        pa.field("file_id", pa.string(), nullable=False),  # image whose bytes are used: the best of the cluster
+        described("file_id", pa.string(), "image whose bytes are used: the best of the cluster", nullable=False),
         pa.field("window", pa.string(), nullable=False),
-        pa.field("group_id", pa.string(), nullable=False),  # images of one group are never in two splits
+        described("group_id", pa.string(), "images of one group are never in two splits", nullable=False),
         pa.field("main", pa.string(), nullable=False),
-        pa.field("subs", pa.list_(pa.string()), nullable=False),  # inside the label set, in its order
-        pa.field("split", pa.string(), nullable=False),  # train, validation, test
+        described("subs", pa.list_(pa.string()), "inside the label set, in its order", nullable=False),
+        described("split", pa.string(), "train, validation, test", nullable=False),
     ]
 )
 
 KNOWN_SPLITS = pa.schema(
     [
-        pa.field("image_id", pa.string(), nullable=False),  # in a data set, or of the file that stood for it
-        pa.field("split", pa.string(), nullable=False),  # that it keeps, in whatever data set
-        pa.field("made_with", pa.string(), nullable=False),  # shares and salt; others make another split on purpose
+        described("image_id", pa.string(), "in a data set, or of the file that stood for it", nullable=False),
+        described("split", pa.string(), "that it keeps, in whatever data set", nullable=False),
+        described("made_with", pa.string(), "shares and salt; others make another split on purpose", nullable=False),
     ]
 )
 
 SPLIT_BALANCE = pa.schema(
     [
-        pa.field("label", pa.string()),  # null: all images
+        described("label", pa.string(), "null: all images"),
         pa.field("split", pa.string(), nullable=False),
         pa.field("images", pa.int64(), nullable=False),
-        pa.field("share", pa.float64(), nullable=False),  # of the label's images
-        pa.field("target", pa.float64(), nullable=False),  # 0.7, 0.1, 0.2
+        described("share", pa.float64(), "of the label's images", nullable=False),
+        described("target", pa.float64(), "0.7, 0.1, 0.2", nullable=False),
     ]
 )
 
 WORD_VECTORS = pa.schema(
     [
         pa.field("label", pa.string(), nullable=False),
-        pa.field("parts", pa.list_(pa.string()), nullable=False),  # words whose vectors were averaged
+        described("parts", pa.list_(pa.string()), "words whose vectors were averaged", nullable=False),
         pa.field("vector", pa.list_(pa.float32()), nullable=False),
-        pa.field("source", pa.string(), nullable=False),  # file name and its sha256
+        described("source", pa.string(), "file name and its sha256", nullable=False),
     ]
 )
 
@@ -60,14 +66,14 @@ CORRELATION_MATRIX = pa.schema(
         pa.field("column", pa.int32(), nullable=False),
         pa.field("row_label", pa.string(), nullable=False),
         pa.field("column_label", pa.string(), nullable=False),
-        pa.field("images_row", pa.int64(), nullable=False),  # N[row]
-        pa.field("images_both", pa.int64(), nullable=False),  # M[row, column], diagonal 0
-        pa.field("conditional", pa.float64(), nullable=False),  # P[row, column] = P(column | row)
-        pa.field("binary", pa.int8(), nullable=False),  # B
-        pa.field("reweighted", pa.float64(), nullable=False),  # A'
-        pa.field("normalized", pa.float64(), nullable=False),  # what the graph network multiplies by
-        pa.field("row_isolated", pa.bool_(), nullable=False),  # the row's label has no neighbour at this tau
-        pa.field("form", pa.string(), nullable=False),  # equation, reference_code, identity, learned
+        described("images_row", pa.int64(), "N[row]", nullable=False),
+        described("images_both", pa.int64(), "M[row, column], diagonal 0", nullable=False),
+        described("conditional", pa.float64(), "P[row, column] = P(column | row)", nullable=False),
+        described("binary", pa.int8(), "B", nullable=False),
+        described("reweighted", pa.float64(), "A'", nullable=False),
+        described("normalized", pa.float64(), "what the graph network multiplies by", nullable=False),
+        described("row_isolated", pa.bool_(), "the row's label has no neighbour at this tau", nullable=False),
+        described("form", pa.string(), "equation, reference_code, identity, learned", nullable=False),
         pa.field("tau", pa.float64(), nullable=False),
         pa.field("p", pa.float64(), nullable=False),
     ]
@@ -76,98 +82,100 @@ CORRELATION_MATRIX = pa.schema(
 TAU_SWEEP = pa.schema(
     [
         pa.field("tau", pa.float64(), nullable=False),
-        pa.field("form", pa.string(), nullable=False),  # of the adjacency, as p: what the sweep was made with
+        described("form", pa.string(), "of the adjacency, as p: what the sweep was made with", nullable=False),
         pa.field("p", pa.float64(), nullable=False),
         pa.field("edges", pa.int64(), nullable=False),
-        pa.field("isolated", pa.int64(), nullable=False),  # labels without a neighbour
-        pa.field("star_share", pa.float64(), nullable=False),  # of the edges, those to the label with most images
-        pa.field("graph", pa.int32(), nullable=False),  # thresholds with the same number give the same edges
-        pa.field("validation_score", pa.float64(), nullable=False),  # mean of the five recalls, mean over the seeds
-        pa.field("spread", pa.float64()),  # standard deviation between the seeds; null with one
+        described("isolated", pa.int64(), "labels without a neighbour", nullable=False),
+        described("star_share", pa.float64(), "of the edges, those to the label with most images", nullable=False),
+        described("graph", pa.int32(), "thresholds with the same number give the same edges", nullable=False),
+        described("validation_score", pa.float64(), "mean of the five recalls, mean over the seeds", nullable=False),
+        described("spread", pa.float64(), "standard deviation between the seeds; null with one"),
         pa.field("seeds", pa.int32(), nullable=False),
-        pa.field("best", pa.bool_(), nullable=False),  # best on validation, of those with an edge
-        pa.field("chosen", pa.bool_(), nullable=False),  # what the label graph is made with
-        pa.field("scored_on", pa.string(), nullable=False),  # which features the label branches were trained on
+        described("best", pa.bool_(), "best on validation, of those with an edge", nullable=False),
+        described("chosen", pa.bool_(), "what the label graph is made with", nullable=False),
+        described("scored_on", pa.string(), "which features the label branches were trained on", nullable=False),
     ]
 )
 
 ABLATION = pa.schema(
     [
-        pa.field("form", pa.string(), nullable=False),  # of the adjacency
-        pa.field("tau", pa.float64()),  # null for identity, which has none
+        described("form", pa.string(), "of the adjacency", nullable=False),
+        described("tau", pa.float64(), "null for identity, which has none"),
         pa.field("pooling", pa.string(), nullable=False),
         pa.field("loss", pa.string(), nullable=False),
         pa.field("edges", pa.int64(), nullable=False),
-        pa.field("validation_score", pa.float64(), nullable=False),  # mean of the five recalls, mean over the seeds
-        pa.field("spread", pa.float64()),  # standard deviation between the seeds; null with one
+        described("validation_score", pa.float64(), "mean of the five recalls, mean over the seeds", nullable=False),
+        described("spread", pa.float64(), "standard deviation between the seeds; null with one"),
         pa.field("seeds", pa.int32(), nullable=False),
-        pa.field("seconds", pa.float64(), nullable=False),  # of all its trainings
-        pa.field("rank", pa.int32(), nullable=False),  # 1 is the best
-        pa.field("scored_on", pa.string(), nullable=False),  # which features the heads were trained on
+        described("seconds", pa.float64(), "of all its trainings", nullable=False),
+        described("rank", pa.int32(), "1 is the best", nullable=False),
+        described("scored_on", pa.string(), "which features the heads were trained on", nullable=False),
     ]
 )
 
 SEED_RUNS = pa.schema(
     [
         pa.field("seed", pa.int64(), nullable=False),
-        pa.field("epochs", pa.int32(), nullable=False),  # trained
+        described("epochs", pa.int32(), "trained", nullable=False),
         pa.field("best_epoch", pa.int32(), nullable=False),
-        pa.field("validation_score", pa.float64(), nullable=False),  # mean of the five recalls at the best epoch
+        described("validation_score", pa.float64(), "mean of the five recalls at the best epoch", nullable=False),
         pa.field("validation_loss", pa.float64(), nullable=False),
-        pa.field("temperature", pa.float64(), nullable=False),  # that logits are divided by
-        pa.field("kept", pa.bool_(), nullable=False),  # the model that predicts: the best on the validation split
+        described("temperature", pa.float64(), "that logits are divided by", nullable=False),
+        described("kept", pa.bool_(), "the model that predicts: the best on the validation split", nullable=False),
     ]
 )
 
 TRAINING_CURVES = pa.schema(
     [
         pa.field("seed", pa.int64(), nullable=False),
-        pa.field("epoch", pa.int32(), nullable=False),  # 1, 2, ...
+        described("epoch", pa.int32(), "1, 2, ...", nullable=False),
         pa.field("train_loss", pa.float64(), nullable=False),
         pa.field("validation_loss", pa.float64(), nullable=False),
-        pa.field("validation_score", pa.float64(), nullable=False),  # mean of the five recalls, 0 to 1
-        pa.field("learning_rate", pa.float64(), nullable=False),  # of the image branch
+        described("validation_score", pa.float64(), "mean of the five recalls, 0 to 1", nullable=False),
+        described("learning_rate", pa.float64(), "of the image branch", nullable=False),
         pa.field("seconds", pa.float64(), nullable=False),
-        pa.field("best", pa.bool_(), nullable=False),  # the epoch whose weights were kept
+        described("best", pa.bool_(), "the epoch whose weights were kept", nullable=False),
     ]
 )
 
 SCORES = pa.schema(
     [
-        pa.field("seed", pa.int64(), nullable=False),  # of the model; each image stands once for each seed
+        described("seed", pa.int64(), "of the model; each image stands once for each seed", nullable=False),
         pa.field("image_id", pa.string(), nullable=False),
-        pa.field("split", pa.string(), nullable=False),  # validation, test
+        described("split", pa.string(), "validation, test", nullable=False),
         pa.field("group_id", pa.string(), nullable=False),
         pa.field("main", pa.string(), nullable=False),
         pa.field("subs", pa.list_(pa.string()), nullable=False),
-        pa.field("labels", pa.list_(pa.string()), nullable=False),  # label order of the scores
-        pa.field("scores", pa.list_(pa.float32()), nullable=False),  # calibrated probabilities
-        pa.field("logits", pa.list_(pa.float32()), nullable=False),  # before calibration
+        described("labels", pa.list_(pa.string()), "label order of the scores", nullable=False),
+        described("scores", pa.list_(pa.float32()), "calibrated probabilities", nullable=False),
+        described("logits", pa.list_(pa.float32()), "before calibration", nullable=False),
     ]
 )
 
 EVALUATION = pa.schema(
     [
-        pa.field("split", pa.string(), nullable=False),  # validation, test
-        pa.field("metric", pa.string(), nullable=False),  # any@1 ... all@3, mean5, map, ap, all@2 (of a label), cf1 ...
-        pa.field("label", pa.string()),  # null: over all images
-        pa.field("value", pa.float64()),  # 0 to 1, mean over the seeds; null where undefined
-        pa.field("low", pa.float64()),  # 95% bootstrap interval over groups
+        described("split", pa.string(), "validation, test", nullable=False),
+        described(
+            "metric", pa.string(), "any@1 ... all@3, mean5, map, ap, all@2 (of a label), cf1 ...", nullable=False
+        ),
+        described("label", pa.string(), "null: over all images"),
+        described("value", pa.float64(), "0 to 1, mean over the seeds; null where undefined"),
+        described("low", pa.float64(), "95% bootstrap interval over groups"),
         pa.field("high", pa.float64()),
-        pa.field("spread", pa.float64()),  # standard deviation between the seeds; null with one
+        described("spread", pa.float64(), "standard deviation between the seeds; null with one"),
         pa.field("seeds", pa.int32(), nullable=False),
-        pa.field("images", pa.int64(), nullable=False),  # support
+        described("images", pa.int64(), "support", nullable=False),
     ]
 )
 
 SLICES = pa.schema(
     [
-        pa.field("split", pa.string(), nullable=False),  # validation, test
-        pa.field("dimension", pa.string(), nullable=False),  # window, source, labels, main_only, blind
-        pa.field("slice", pa.string(), nullable=False),  # the dimension's value, as text
-        pa.field("metric", pa.string(), nullable=False),  # the five recalls and mean5
-        pa.field("value", pa.float64(), nullable=False),  # 0 to 1, mean over the seeds
-        pa.field("low", pa.float64()),  # 95% bootstrap interval over groups
+        described("split", pa.string(), "validation, test", nullable=False),
+        described("dimension", pa.string(), "window, source, labels, main_only, blind", nullable=False),
+        described("slice", pa.string(), "the dimension's value, as text", nullable=False),
+        described("metric", pa.string(), "the five recalls and mean5", nullable=False),
+        described("value", pa.float64(), "0 to 1, mean over the seeds", nullable=False),
+        described("low", pa.float64(), "95% bootstrap interval over groups"),
         pa.field("high", pa.float64()),
         pa.field("images", pa.int64(), nullable=False),
     ]
@@ -175,13 +183,13 @@ SLICES = pa.schema(
 
 RELIABILITY = pa.schema(
     [
-        pa.field("split", pa.string(), nullable=False),  # validation (where the temperature was fitted), test
-        pa.field("calibrated", pa.bool_(), nullable=False),  # before or after temperature scaling
-        pa.field("low", pa.float64(), nullable=False),  # of the bin of probabilities
+        described("split", pa.string(), "validation (where the temperature was fitted), test", nullable=False),
+        described("calibrated", pa.bool_(), "before or after temperature scaling", nullable=False),
+        described("low", pa.float64(), "of the bin of probabilities", nullable=False),
         pa.field("high", pa.float64(), nullable=False),
-        pa.field("answers", pa.int64(), nullable=False),  # image-label pairs in the bin, over the seeds
-        pa.field("probability", pa.float64()),  # their mean probability; null in an empty bin
-        pa.field("share", pa.float64()),  # of them, those whose image carries the label
+        described("answers", pa.int64(), "image-label pairs in the bin, over the seeds", nullable=False),
+        described("probability", pa.float64(), "their mean probability; null in an empty bin"),
+        described("share", pa.float64(), "of them, those whose image carries the label"),
     ]
 )
 
@@ -192,13 +200,13 @@ COMPARISON = pa.schema(
         pa.field("architecture_b", pa.string(), nullable=False),
         pa.field("value_a", pa.float64(), nullable=False),
         pa.field("value_b", pa.float64(), nullable=False),
-        pa.field("difference", pa.float64(), nullable=False),  # b - a
-        pa.field("low", pa.float64(), nullable=False),  # 95% bootstrap interval of the difference, over groups
+        described("difference", pa.float64(), "b - a", nullable=False),
+        described("low", pa.float64(), "95% bootstrap interval of the difference, over groups", nullable=False),
         pa.field("high", pa.float64(), nullable=False),
-        pa.field("a_only", pa.int64(), nullable=False),  # images right with a and wrong with b
+        described("a_only", pa.int64(), "images right with a and wrong with b", nullable=False),
         pa.field("b_only", pa.int64(), nullable=False),
-        pa.field("p_value", pa.float64(), nullable=False),  # exact McNemar
-        pa.field("p_adjusted", pa.float64(), nullable=False),  # Holm over the table
+        described("p_value", pa.float64(), "exact McNemar", nullable=False),
+        described("p_adjusted", pa.float64(), "Holm over the table", nullable=False),
     ]
 )
 
@@ -206,38 +214,41 @@ TRAINING_REQUESTS = pa.schema(  # the history of one label set, oldest first
     [
         pa.field("decided_at", UTC_TIME, nullable=False),
         pa.field("due", pa.bool_(), nullable=False),
-        pa.field("reason", pa.string(), nullable=False),  # one line for people
-        pa.field("asked_by", pa.string(), nullable=False),  # rule, person
-        pa.field(
-            "new_labels", pa.int64(), nullable=False
-        ),  # images with a new or changed label since the last data set
-        pa.field("images", pa.int64(), nullable=False),  # that the label set would have now
-        pa.field("days", pa.float64()),  # since the last training that was due; null before the first
-        pa.field("drifted_windows", pa.list_(pa.string()), nullable=False),  # newer than the champion's
+        described("reason", pa.string(), "one line for people", nullable=False),
+        described("asked_by", pa.string(), "rule, person", nullable=False),
+        described(
+            "new_labels", pa.int64(), "images with a new or changed label since the last data set", nullable=False
+        ),
+        described("images", pa.int64(), "that the label set would have now", nullable=False),
+        described("days", pa.float64(), "since the last training that was due; null before the first"),
+        described("drifted_windows", pa.list_(pa.string()), "newer than the champion's", nullable=False),
     ]
 )
 
 PROMOTIONS = pa.schema(  # the history of one label set, oldest first
     [
         pa.field("decided_at", UTC_TIME, nullable=False),
-        pa.field("decision", pa.string(), nullable=False),  # promoted, refused, rolled_back, removed
-        pa.field(
-            "rule", pa.string(), nullable=False
-        ),  # first, better, newer, labels_changed, not_better, too_few_images,
-        # below_floor, unchanged, rolled_back_before, person, withdrawal
-        pa.field("reason", pa.string(), nullable=False),  # one line for people, with the numbers
-        pa.field("challenger", pa.string()),  # architecture-weights, the folder's name; null where none was there
+        described("decision", pa.string(), "promoted, refused, rolled_back, removed", nullable=False),
+        described(
+            "rule",
+            pa.string(),
+            "first, better, newer, labels_changed, not_better, too_few_images, below_floor, unchanged, "
+            "rolled_back_before, person, withdrawal",
+            nullable=False,
+        ),
+        described("reason", pa.string(), "one line for people, with the numbers", nullable=False),
+        described("challenger", pa.string(), "architecture-weights, the folder's name; null where none was there"),
         pa.field("champion_before", pa.string()),
-        pa.field("champion", pa.string()),  # after the decision
-        pa.field("data_set_version", pa.string()),  # whose test images both were judged on
-        pa.field("challenger_value", pa.float64()),  # mean of the five recalls on the common test images, 0 to 1
+        described("champion", pa.string(), "after the decision"),
+        described("data_set_version", pa.string(), "whose test images both were judged on"),
+        described("challenger_value", pa.float64(), "mean of the five recalls on the common test images, 0 to 1"),
         pa.field("champion_value", pa.float64()),
-        pa.field("difference", pa.float64()),  # challenger - champion
-        pa.field("low", pa.float64()),  # 95% bootstrap interval of the difference, over groups
+        described("difference", pa.float64(), "challenger - champion"),
+        described("low", pa.float64(), "95% bootstrap interval of the difference, over groups"),
         pa.field("high", pa.float64()),
-        pa.field("p_value", pa.float64()),  # sign flips over groups, two-sided
-        pa.field("images", pa.int64(), nullable=False),  # common test images
-        pa.field("challenger_newest", pa.string()),  # newest window among its images
+        described("p_value", pa.float64(), "sign flips over groups, two-sided"),
+        described("images", pa.int64(), "common test images", nullable=False),
+        described("challenger_newest", pa.string(), "newest window among its images"),
         pa.field("champion_newest", pa.string()),
     ]
 )
@@ -247,12 +258,12 @@ STYLE_PREDICTIONS = pa.schema(  # of one window
         pa.field("label_set", pa.string(), nullable=False),
         pa.field("image_id", pa.string(), nullable=False),
         pa.field("window", pa.string(), nullable=False),
-        pa.field("model_version", pa.string(), nullable=False),  # the champion's
-        pa.field("main", pa.string(), nullable=False),  # label with the highest probability
-        pa.field("subs", pa.list_(pa.string()), nullable=False),  # others above their thresholds
-        pa.field("labels", pa.list_(pa.string()), nullable=False),  # order of the probabilities
-        pa.field("probabilities", pa.list_(pa.float32()), nullable=False),  # calibrated
-        pa.field("embedding", pa.list_(pa.float32()), nullable=False),  # 32 random projections of the pooled features
+        described("model_version", pa.string(), "the champion's", nullable=False),
+        described("main", pa.string(), "label with the highest probability", nullable=False),
+        described("subs", pa.list_(pa.string()), "others above their thresholds", nullable=False),
+        described("labels", pa.list_(pa.string()), "order of the probabilities", nullable=False),
+        described("probabilities", pa.list_(pa.float32()), "calibrated", nullable=False),
+        described("embedding", pa.list_(pa.float32()), "32 random projections of the pooled features", nullable=False),
     ]
 )
 
@@ -261,13 +272,13 @@ STYLE_TRENDS = pa.schema(
         pa.field("label_set", pa.string(), nullable=False),
         pa.field("window", pa.string(), nullable=False),
         pa.field("label", pa.string(), nullable=False),
-        pa.field("source", pa.string(), nullable=False),  # experts, model
-        pa.field("role", pa.string(), nullable=False),  # main, any (main or sub)
-        pa.field("images", pa.int64(), nullable=False),  # that the share is of
-        pa.field("counted", pa.int64(), nullable=False),  # of them, those with the label, as answered
-        pa.field("raw_share", pa.float64(), nullable=False),  # counted / images
-        pa.field("share", pa.float64(), nullable=False),  # of a model: corrected for its known error; 0 to 1
-        pa.field("low", pa.float64(), nullable=False),  # 95% interval of the share
+        described("source", pa.string(), "experts, model", nullable=False),
+        described("role", pa.string(), "main, any (main or sub)", nullable=False),
+        described("images", pa.int64(), "that the share is of", nullable=False),
+        described("counted", pa.int64(), "of them, those with the label, as answered", nullable=False),
+        described("raw_share", pa.float64(), "counted / images", nullable=False),
+        described("share", pa.float64(), "of a model: corrected for its known error; 0 to 1", nullable=False),
+        described("low", pa.float64(), "95% interval of the share", nullable=False),
         pa.field("high", pa.float64(), nullable=False),
     ]
 )
@@ -276,34 +287,34 @@ STYLE_MOVEMENTS = pa.schema(
     [
         pa.field("label_set", pa.string(), nullable=False),
         pa.field("label", pa.string(), nullable=False),
-        pa.field("source", pa.string(), nullable=False),  # experts, model
-        pa.field("role", pa.string(), nullable=False),  # main, any
+        described("source", pa.string(), "experts, model", nullable=False),
+        described("role", pa.string(), "main, any", nullable=False),
         pa.field("windows", pa.int64(), nullable=False),
-        pa.field("first_share", pa.float64(), nullable=False),  # of the fitted line, at the first window
-        pa.field("last_share", pa.float64(), nullable=False),  # at the last one
-        pa.field("change", pa.float64(), nullable=False),  # last - first
-        pa.field("low", pa.float64(), nullable=False),  # 95% interval of the change
+        described("first_share", pa.float64(), "of the fitted line, at the first window", nullable=False),
+        described("last_share", pa.float64(), "at the last one", nullable=False),
+        described("change", pa.float64(), "last - first", nullable=False),
+        described("low", pa.float64(), "95% interval of the change", nullable=False),
         pa.field("high", pa.float64(), nullable=False),
-        pa.field("p_value", pa.float64(), nullable=False),  # Cochran-Armitage for experts, bootstrap for the model
-        pa.field("p_adjusted", pa.float64(), nullable=False),  # Holm over the table's labels of one source and role
-        pa.field("direction", pa.string(), nullable=False),  # rising, falling, steady
+        described("p_value", pa.float64(), "Cochran-Armitage for experts, bootstrap for the model", nullable=False),
+        described("p_adjusted", pa.float64(), "Holm over the table's labels of one source and role", nullable=False),
+        described("direction", pa.string(), "rising, falling, steady", nullable=False),
     ]
 )
 
 COOCCURRENCE_CHANGES = pa.schema(
     [
         pa.field("label_set", pa.string(), nullable=False),
-        pa.field("label_a", pa.string(), nullable=False),  # label_a before label_b in the label set's order
+        described("label_a", pa.string(), "label_a before label_b in the label set's order", nullable=False),
         pa.field("label_b", pa.string(), nullable=False),
-        pa.field("source", pa.string(), nullable=False),  # experts, model
-        pa.field("from_window", pa.string(), nullable=False),  # first of the recent windows
+        described("source", pa.string(), "experts, model", nullable=False),
+        described("from_window", pa.string(), "first of the recent windows", nullable=False),
         pa.field("images_before", pa.int64(), nullable=False),
         pa.field("images_recent", pa.int64(), nullable=False),
-        pa.field("share_before", pa.float64(), nullable=False),  # of images that carry both
+        described("share_before", pa.float64(), "of images that carry both", nullable=False),
         pa.field("share_recent", pa.float64(), nullable=False),
         pa.field("change", pa.float64(), nullable=False),
-        pa.field("p_value", pa.float64(), nullable=False),  # Fisher's exact test
-        pa.field("p_adjusted", pa.float64(), nullable=False),  # Holm over a label set and source
+        described("p_value", pa.float64(), "Fisher's exact test", nullable=False),
+        described("p_adjusted", pa.float64(), "Holm over a label set and source", nullable=False),
     ]
 )
 
@@ -311,35 +322,35 @@ DRIFT = pa.schema(
     [
         pa.field("label_set", pa.string(), nullable=False),
         pa.field("window", pa.string(), nullable=False),
-        pa.field("model_version", pa.string(), nullable=False),  # whose answers and training windows
-        pa.field("what", pa.string(), nullable=False),  # expert_labels, predicted_labels, scores, embeddings
-        pa.field("label", pa.string()),  # of scores: the label that moved most
-        pa.field("test", pa.string(), nullable=False),  # chi_squared, kolmogorov_smirnov, mmd_permutation
-        pa.field("images", pa.int64(), nullable=False),  # of the window
-        pa.field("reference_images", pa.int64(), nullable=False),  # of the training windows
-        pa.field("statistic", pa.float64()),  # null where the window is too small to be tested
-        pa.field("distance", pa.float64()),  # what is compared with the threshold
+        described("model_version", pa.string(), "whose answers and training windows", nullable=False),
+        described("what", pa.string(), "expert_labels, predicted_labels, scores, embeddings", nullable=False),
+        described("label", pa.string(), "of scores: the label that moved most"),
+        described("test", pa.string(), "chi_squared, kolmogorov_smirnov, mmd_permutation", nullable=False),
+        described("images", pa.int64(), "of the window", nullable=False),
+        described("reference_images", pa.int64(), "of the training windows", nullable=False),
+        described("statistic", pa.float64(), "null where the window is too small to be tested"),
+        described("distance", pa.float64(), "what is compared with the threshold"),
         pa.field("threshold", pa.float64(), nullable=False),
         pa.field("p_value", pa.float64()),
-        pa.field("p_adjusted", pa.float64()),  # Holm over all windows of one label set and kind
+        described("p_adjusted", pa.float64(), "Holm over all windows of one label set and kind"),
         pa.field("drifted", pa.bool_(), nullable=False),
     ]
 )
 
 SUSPICIOUS_LABELS = pa.schema(
     [
-        pa.field("rank", pa.int32(), nullable=False),  # 1 is the label that is most likely wrong
-        pa.field("image_id", pa.string(), nullable=False),  # once in a label set
+        described("rank", pa.int32(), "1 is the label that is most likely wrong", nullable=False),
+        described("image_id", pa.string(), "once in a label set", nullable=False),
         pa.field("label_set", pa.string(), nullable=False),
-        pa.field("split", pa.string(), nullable=False),  # train, validation, test
-        pa.field("kind", pa.string(), nullable=False),  # wrong_main, missing_label, extra_label
-        pa.field("label", pa.string(), nullable=False),  # the main, the absent or the sub label that is in doubt
+        described("split", pa.string(), "train, validation, test", nullable=False),
+        described("kind", pa.string(), "wrong_main, missing_label, extra_label", nullable=False),
+        described("label", pa.string(), "the main, the absent or the sub label that is in doubt", nullable=False),
         pa.field("given_main", pa.string(), nullable=False),
-        pa.field("given_subs", pa.list_(pa.string()), nullable=False),  # in the label set's order
-        pa.field("suggested_main", pa.string(), nullable=False),  # the answer with this one thing put right
+        described("given_subs", pa.list_(pa.string()), "in the label set's order", nullable=False),
+        described("suggested_main", pa.string(), "the answer with this one thing put right", nullable=False),
         pa.field("suggested_subs", pa.list_(pa.string()), nullable=False),
-        pa.field("probability", pa.float64(), nullable=False),  # held-out, that the image has the label (as given)
-        pa.field("quality", pa.float64(), nullable=False),  # cleanlab's label quality: 0 surely wrong, 1 surely right
-        pa.field("scores_by", pa.string(), nullable=False),  # what gave the held-out scores
+        described("probability", pa.float64(), "held-out, that the image has the label (as given)", nullable=False),
+        described("quality", pa.float64(), "cleanlab's label quality: 0 surely wrong, 1 surely right", nullable=False),
+        described("scores_by", pa.string(), "what gave the held-out scores", nullable=False),
     ]
 )

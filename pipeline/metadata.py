@@ -56,7 +56,12 @@ def column_schema(name: str) -> dg.TableSchema:
     """Return the columns of a table for the UI."""
     return dg.TableSchema(
         columns=[
-            dg.TableColumn(field.name, str(field.type), constraints=dg.TableColumnConstraints(nullable=field.nullable))
+            dg.TableColumn(
+                field.name,
+                str(field.type),
+                description=(field.metadata or {}).get(b"description", b"").decode() or None,
+                constraints=dg.TableColumnConstraints(nullable=field.nullable),
+            )
             for field in TABLES[name].schema
         ]
     )
