@@ -8,7 +8,7 @@ from rich.console import Console
 from pipeline.simulation.command import simulate
 from pipeline.simulation.plan import year_of
 
-pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(1500)]
 
 
 def test_eight_weeks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

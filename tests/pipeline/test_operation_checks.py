@@ -12,6 +12,7 @@ import pytest
 
 from modeling.tables import DRIFT, EVALUATION, STYLE_TRENDS
 from pipeline.graph import build_definitions
+from pipeline.metadata import column_schema
 from pipeline.settings import Settings, load_settings
 from pipeline.storage import Storage
 from pipeline.table_checks import ROWS, SCHEMA
@@ -274,3 +275,9 @@ def test_checks_say_what_they_ask(case: Case) -> None:
     for check in case.definitions.asset_checks or ():
         for spec in check.check_specs:
             assert spec.description, spec.name
+
+
+def test_columns_say_what_they_hold_where_their_names_do_not() -> None:
+    columns = {column.name: column for column in column_schema("style_trends").columns}
+    assert "95% interval" in str(columns["low"].description)
+    assert columns["window"].description is None
