@@ -14,7 +14,7 @@ from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import Sqlit
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Connection, Engine, create_engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import NullPool, Pool
 
 BUSY_SECONDS = 60  # that a query waits for another process which writes
 MOST_ENGINES = 32  # each run has a file of its own
@@ -23,15 +23,19 @@ MOST_ENGINES = 32  # each run has a file of its own
 class _Engines:
     """The engines of the files that were used last."""
 
-    def __init__(self) -> None:
+    def __init__(self, pool: type[Pool]) -> None:
+        self._pool = pool
         self._known: dict[str, Engine] = {}
 
     def engine(self, address: str) -> Engine:
         """Return the engine of a file, which two threads may make at the same time: either will do."""
         known = self._known.get(address)
         if known is None:
-            known = create_engine(address, poolclass=NullPool, connect_args={"timeout": BUSY_SECONDS})
-            self._known = {**dict(list(self._known.items())[1 - MOST_ENGINES :]), address: known}
+            known = create_engine(address, poolclass=self._pool, connect_args={"timeout": BUSY_SECONDS})
+            kept = dict(list(self._known.items())[1 - MOST_ENGINES :])
+            for gone in self._known.keys() - kept.keys():
+                self._known[gone].dispose()
+            self._known = {**kept, address: known}
         return known
 
     @contextmanager
@@ -44,9 +48,9 @@ class _Engines:
 class RunHistory(SqliteRunStorage):
     """The runs."""
 
-    def __init__(self, conn_string: str) -> None:
+    def __init__(self, conn_string: str, pool: type[Pool]) -> None:
         """Use the file of an address, which has its tables."""
-        self._engines = _Engines()
+        self._engines = _Engines(pool)
         super().__init__(conn_string)
 
     @contextmanager
@@ -59,9 +63,9 @@ class RunHistory(SqliteRunStorage):
 class ScheduleHistory(SqliteScheduleStorage):
     """What schedules, sensors and conditions remember."""
 
-    def __init__(self, conn_string: str) -> None:
+    def __init__(self, conn_string: str, pool: type[Pool]) -> None:
         """Use the file of an address, which has its tables."""
-        self._engines = _Engines()
+        self._engines = _Engines(pool)
         super().__init__(conn_string)
 
     @contextmanager
@@ -74,9 +78,9 @@ class ScheduleHistory(SqliteScheduleStorage):
 class EventHistory(SqliteEventLogStorage):
     """The events of each run, and an index of those about assets."""
 
-    def __init__(self, base_dir: str) -> None:
+    def __init__(self, base_dir: str, pool: type[Pool]) -> None:
         """Use the files in a folder."""
-        self._engines = _Engines()
+        self._engines = _Engines(pool)
         super().__init__(base_dir)
 
     @contextmanager
@@ -93,12 +97,14 @@ class EventHistory(SqliteEventLogStorage):
 class SqliteHistory(DagsterSqliteStorage):
     """All three, in the places where Dagster itself has them."""
 
+    pool: type[Pool] = NullPool  # no connection outlives its query
+
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         """Open the history below ``base_dir``, or begin one."""
         super().__init__(base_dir, inst_data)  # makes what is not there yet
-        self._run_storage = RunHistory(self._run_storage._conn_string)
-        self._event_log_storage = EventHistory(self._event_log_storage._base_dir)
-        self._schedule_storage = ScheduleHistory(self._schedule_storage._conn_string)
+        self._run_storage = RunHistory(self._run_storage._conn_string, self.pool)
+        self._event_log_storage = EventHistory(self._event_log_storage._base_dir, self.pool)
+        self._schedule_storage = ScheduleHistory(self._schedule_storage._conn_string, self.pool)
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData, config_value: Mapping[str, Any]) -> Self:

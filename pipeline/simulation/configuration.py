@@ -92,7 +92,7 @@ recent = {recent}
 [automation]
 crawl_cron = "0 8 * * 1"
 crawl_delay_hours = 6.0
-look_cron = "30 9 * * 1"
+look_cron = "30 9 1 * *"
 evaluate_seconds = 30
 retries = 0
 """

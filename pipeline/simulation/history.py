@@ -7,11 +7,19 @@ from typing import Any
 import dagster as dg
 from dagster._core.instance.ref import InstanceRef  # not exported at the top
 from sqlalchemy import Engine, event
+from sqlalchemy.pool import QueuePool
 
 from pipeline.instance import instance_folder
 from pipeline.settings import Settings
+from pipeline.sqlite_history import SqliteHistory
 
 _NO_LOGS = {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
+
+
+class PassingHistory(SqliteHistory):
+    """The history of one process, which keeps its connections."""
+
+    pool = QueuePool
 
 
 @contextmanager
@@ -23,7 +31,10 @@ def passing_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     """
     event.listen(Engine, "connect", _do_not_wait)
     try:
-        reference = InstanceRef.from_dir(str(instance_folder(settings)), overrides={"compute_logs": _NO_LOGS})
+        folder = str(instance_folder(settings))
+        history = {"module": __name__, "class": PassingHistory.__name__, "config": {"base_dir": folder}}
+        overrides = {"compute_logs": _NO_LOGS, "storage": {"custom": history}}
+        reference = InstanceRef.from_dir(folder, overrides=overrides)
         with dg.DagsterInstance.from_ref(reference) as instance:
             yield instance
     finally:

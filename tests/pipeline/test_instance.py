@@ -1,8 +1,10 @@
 """dagster.yaml follows the settings."""
 
 import multiprocessing
+import shutil
 from pathlib import Path
 
+import dagster as dg
 import pytest
 import yaml
 from dagster._core.instance.config import PoolGranularity
@@ -121,3 +123,22 @@ def test_many_may_open_a_new_instance_at_once(config: Path) -> None:
     for process in processes:
         process.join(60)
     assert [process.exitcode for process in processes] == [0] * 4
+
+
+def test_history_is_where_dagster_itself_has_it(config: Path, tmp_path: Path) -> None:
+    @dg.asset
+    def made() -> int:
+        return 1
+
+    with open_instance(load_settings(config)) as instance:
+        run_id = dg.materialize([made], instance=instance).run_id
+        folder, events = Path(instance.root_directory), len(instance.all_logs(run_id))
+        assert type(instance.event_log_storage).__name__ == "EventHistory"
+    other = tmp_path / "other"
+    shutil.copytree(folder, other)
+    (other / "dagster.yaml").write_text("telemetry:\n  enabled: false\n", encoding="utf-8")
+    with dg.DagsterInstance.from_config(str(other)) as plain:
+        assert type(plain.event_log_storage).__name__ == "SqliteEventLogStorage"
+        assert [run.run_id for run in plain.get_runs()] == [run_id]
+        assert len(plain.all_logs(run_id)) == events > 5
+        assert plain.get_latest_materialization_event(dg.AssetKey("made")) is not None
