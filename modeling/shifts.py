@@ -1,14 +1,16 @@
 """Two-sample tests that drift is told by: of counts, of numbers one by one, and of vectors."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modeling.following import Floats, Ints
 
-LEAST_EXPECTED = 5.0  # images expected of a label in either sample, below which it is tested with the other rare ones
+LEAST_EXPECTED = 5.0  # images of a label in either sample, below which the chi-squared distribution is no good guide
+TABLES_DRAWN = (999, 99_999)  # tables that a permutation test draws at first, and where they leave less than LARGE
+LARGE = 0.05
 _FEW = 10  # permutations beyond the observed statistic, below which their share says too little
 Matrix = NDArray[np.float32]
 
@@ -45,26 +47,47 @@ def effective_size(weights: Floats) -> float:
     return float(weights.sum()) ** 2 / squares if squares else 0.0
 
 
-def chi_squared(counts: Ints, reference: Ints | Floats) -> Shift:
+def chi_squared(counts: Ints, reference: Ints | Floats, seed: int = 0) -> Shift:
     """Whether two samples have the same shares of C labels: Pearson's test, and the total variation distance, 0 to 1.
 
     Takes counts ``(C,)`` of a window and of the reference, each with an image or more; counts of weighted images are
     to be given with their effective size as their sum (Rao and Scott, Journal of the American Statistical Association
-    76, 1981, with the mean design effect). Labels that either sample has
-    fewer than 5 expected images of are tested as one (Cochran, Biometrics 10, 1954); the distance is over all labels.
+    76, 1981, with the mean design effect). Where fewer than 5 images of a label are expected in either sample (Cochran,
+    Biometrics 10, 1954), the p-value is that of the permutation test: the share of tables with the same sums, drawn by
+    ``seed``, whose statistic is as large (Hope, Journal of the Royal Statistical Society B 30, 1968).
     """
-    from scipy.stats import chi2_contingency  # late, as below: the graph is loaded without scipy
+    from scipy.stats import chi2  # late, as below: the graph is loaded without scipy
 
     distance = 0.5 * float(np.abs(counts / counts.sum() - reference / reference.sum()).sum())
-    table = np.stack([counts, reference]).astype(float)
-    total = table.sum(axis=0)
-    rare = total * table.sum(axis=1).min() / table.sum() < LEAST_EXPECTED
-    table = np.column_stack([table[:, ~rare], table[:, rare].sum(axis=1)])
-    table = table[:, table.sum(axis=0) > 0]
-    if table.shape[1] < 2:
+    there = (counts + reference) > 0
+    if there.sum() < 2:
         return Shift(0.0, distance, 1.0)
-    found = chi2_contingency(table, correction=False)
-    return Shift(float(found.statistic), distance, float(found.pvalue))
+    own, other = counts[there].astype(float), reference[there].astype(float)
+    statistic = float(_pearson(own, own + other, own.sum()))
+    least = (own + other).min() * min(own.sum(), other.sum()) / (own + other).sum()
+    if least >= LEAST_EXPECTED:
+        return Shift(statistic, distance, float(chi2.sf(statistic, len(own) - 1)))
+    whole = counts[there].astype(np.int64) + np.rint(other).astype(np.int64)
+    return Shift(statistic, distance, _by_tables(statistic, whole, int(own.sum()), seed))
+
+
+def _pearson(own: Floats, whole: Floats, images: float) -> Any:
+    """Pearson's statistic of samples ``(..., C)`` of so many images out of ``whole`` ``(C,)``."""
+    share = images / whole.sum()
+    return ((own - share * whole) ** 2 / (share * (1 - share) * whole)).sum(axis=-1)
+
+
+def _by_tables(statistic: float, whole: Ints, images: int, seed: int) -> float:
+    """The share of drawn tables whose statistic is as large; most are drawn where few are."""
+    random, p_value = np.random.default_rng(seed), 1.0
+    whole = whole[whole > 0]
+    for tables in TABLES_DRAWN:
+        drawn = random.multivariate_hypergeometric(whole, images, size=tables)
+        as_large = _pearson(drawn.astype(np.float64), whole.astype(np.float64), images) >= statistic * (1 - 1e-9)
+        p_value = (1 + int(as_large.sum())) / (1 + tables)
+        if p_value > LARGE:
+            break
+    return p_value
 
 
 def largest_ks(values: Matrix, reference: SortedColumns) -> tuple[int, Shift]:

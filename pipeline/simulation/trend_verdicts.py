@@ -11,7 +11,9 @@ from pipeline.simulation.plan import NEW_PAIR, Year, any_shares, main_shares, pa
 from pipeline.simulation.verdicts import Verdict
 from pipeline.simulation.year import Lived
 
-_COVERED = 0.85  # of the windows, for each label: intervals of 95% over 52 windows give less once in 500 times
+# Of the windows: over all labels, and for each. Intervals of 95% hold less than 80% of 52 windows once in 20,000 times,
+# but they know of chance alone, and 7% of the experts' main labels are mistakes that favour some styles.
+_COVERED, _LEAST_COVERED = 0.90, 0.80
 _FEW_WINDOWS = 26  # with fewer, one window more than the rule allows may miss
 _MOVES, _STAYS = 0.10, 0.03  # planted change over the year that must be found, and that must not
 _MOST_FALSE_DRIFT = 0.1  # share of windows like the champion's training windows that may be flagged
@@ -44,14 +46,15 @@ def _coverage(year: Year, trends: pd.DataFrame, source: str, role: str) -> Verdi
     rows = trends[trends["source"] == source]
     shares = covered(year, rows, role)
     what = f"planted shares inside the 95% intervals: {source}, {role}"
+    wanted = f"at least {_COVERED:.0%} of windows, of each label {_LEAST_COVERED:.0%}"
     if not shares:
-        return Verdict(what, f"at least {_COVERED:.0%} of windows", "no interval", False)
+        return Verdict(what, wanted, "no interval", False)
     least = min(shares, key=lambda label: shares[label])
     windows = rows["window"].nunique()
-    allowed = _COVERED if windows >= _FEW_WINDOWS else _COVERED - 1 / windows
+    slack = 0.0 if windows >= _FEW_WINDOWS else 1 / windows
     mean = sum(shares.values()) / len(shares)
     found = f"{mean:.0%} of {windows} windows, least {shares[least]:.0%} ({least})"
-    return Verdict(what, f"at least {_COVERED:.0%} of windows", found, shares[least] >= allowed)
+    return Verdict(what, wanted, found, mean >= _COVERED - slack and shares[least] >= _LEAST_COVERED - slack)
 
 
 def planted_directions(year: Year, role: str) -> dict[str, str]:

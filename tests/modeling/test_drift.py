@@ -152,15 +152,32 @@ def test_same_input_gives_the_same_table():
     assert first.equals(second)
 
 
-def test_chi_squared_by_hand_and_with_rare_labels_as_one():
+def test_chi_squared_by_hand():
     """30, 20 against 20, 30: every cell expects 25 and is 5 off, so 4 * 25 / 25 = 4; distance 0.2."""
     found = chi_squared(np.array([30, 20]), np.array([20, 30]))
     assert found.statistic == pytest.approx(4)
     assert found.p_value == pytest.approx(stats.chi2.sf(4, 1))
     assert found.distance == pytest.approx(0.2)
-    rare = chi_squared(np.array([30, 20, 1, 0]), np.array([300, 200, 0, 3]))
-    assert rare.statistic == pytest.approx(stats.chi2_contingency([[30, 20, 1], [300, 200, 3]], False).statistic)
     assert chi_squared(np.array([5, 0]), np.array([7, 0])).p_value == 1
+
+
+@pytest.mark.parametrize(("counts", "reference"), [([4, 6], [8, 40]), ([9, 1], [20, 80]), ([0, 12], [3, 60])])
+def test_of_few_images_chi_squared_is_the_permutation_test(counts: list[int], reference: list[int]):
+    """Of two labels every table with the same sums can be listed: those as far from the expectation count."""
+    images, whole = sum(counts), np.add(counts, reference)
+    tables = np.arange(max(0, images - whole[1]), min(images, whole[0]) + 1)
+    chance = stats.hypergeom(whole.sum(), whole[0], images).pmf(tables)
+    away = np.abs(tables - images * whole[0] / whole.sum())
+    exact = chance[away >= away[tables == counts[0]] - 1e-9].sum()
+    found = chi_squared(np.array(counts), np.array(reference))
+    assert found.statistic == pytest.approx(stats.chi2_contingency([counts, reference], False).statistic)
+    assert found.p_value == pytest.approx(exact, rel=0.1, abs=5e-5)
+
+
+def test_a_festival_of_a_rare_style_is_seen_among_26_images():
+    """Two of 26 images were to be expected of the last style; taken together with other rare ones it would hide."""
+    found = chi_squared(np.array([5, 3, 1, 0, 17]), np.array([190, 86, 86, 54, 36]))
+    assert found.p_value < 1e-4
 
 
 def test_ks_is_scipys_and_adjusted_over_the_labels():
