@@ -67,7 +67,10 @@ def chi_squared(counts: Ints, reference: Ints | Floats, seed: int = 0) -> Shift:
     least = (own + other).min() * min(own.sum(), other.sum()) / (own + other).sum()
     if least >= LEAST_EXPECTED:
         return Shift(statistic, distance, float(chi2.sf(statistic, len(own) - 1)))
-    whole = counts[there].astype(np.int64) + np.rint(other).astype(np.int64)
+    rounded = np.rint(other).astype(np.int64)
+    if not rounded.any():
+        return Shift(statistic, distance, 1.0)
+    whole = counts[there].astype(np.int64) + rounded
     return Shift(statistic, distance, _by_tables(statistic, whole, int(own.sum()), seed))
 
 

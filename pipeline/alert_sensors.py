@@ -151,7 +151,12 @@ def _failed_before(instance: dg.DagsterInstance, record: dg.EventLogRecord, chec
     before = history[place + 1].evaluation if place + 1 < len(history) else None
     if before is None or before.passed or before.severity != check.severity:
         return False
-    return before.metadata.get(FAILS_FOR) == check.metadata.get(FAILS_FOR)
+    return FAILS_FOR not in before.metadata or _fails_for(check) <= _fails_for(before)
+
+
+def _fails_for(check: dg.AssetCheckEvaluation) -> set[str]:
+    """Return what a check says that it fails for, where it says so."""
+    return set(str(check.metadata[FAILS_FOR].value).split(", ")) if FAILS_FOR in check.metadata else set()
 
 
 def _line(check: dg.AssetCheckEvaluation) -> str:

@@ -1,9 +1,11 @@
 """The Dagster instance that belongs to a data location: one history of runs, shared by launcher, services and UI."""
 
+import contextlib
 import fcntl
 import hashlib
 import importlib.util
 import os
+import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 POSTGRES_VARIABLE = "STYLEGRAPH_DAGSTER_POSTGRES_URL"
 HOME_VARIABLE = "DAGSTER_HOME"
 OWNER = "data_location"  # file in a folder that DAGSTER_HOME names: the mark of the location whose history it is
+NOTED_HOME = "dagster_home"  # file in a location's cache: that folder
 HEADER = "# Written by stylegraph from its settings file whenever that changes; what is changed here by hand is lost.\n"
 START_SECONDS = 90  # that a run's process may take to begin
 CANCEL_SECONDS = 60  # that it may take to end when it is told to
@@ -45,14 +48,16 @@ def instance_folder(settings: Settings) -> Path:
 def home_of(storage: Storage) -> Path:
     """Return the folder of the instance of a data location, which may not be there.
 
-    It lies beside the data; that of a remote location beside the local cache, or where DAGSTER_HOME says if that folder
-    was given to the location before (``take_home``), since a shell may name that of another project.
+    It lies beside the data; that of a remote location beside the local cache, or in the folder that was given to the
+    location (``take_home``): the one that DAGSTER_HOME names, or a note in the cache. A shell may name that of another
+    project.
     """
     if storage.is_local:
         return storage.scratch.parent / "dagster"
-    named = os.environ.get(HOME_VARIABLE)
-    if named and _owner(Path(named)) == _mark(storage):
-        return Path(named)
+    noted = storage.scratch / NOTED_HOME
+    for named in (os.environ.get(HOME_VARIABLE), noted.read_text(encoding="utf-8") if noted.exists() else None):
+        if named and _owner(Path(named)) == _mark(storage):
+            return Path(named)
     return storage.scratch / "dagster"
 
 
@@ -68,13 +73,28 @@ def take_home(storage: Storage) -> None:
     if storage.is_local:
         right = home_of(storage).resolve()
         raise SettingsError(f"DAGSTER_HOME is {named}, but the history lies beside the data: set DAGSTER_HOME={right}")
-    home = Path(named)
+    home, before = Path(named), home_of(storage)
     configuration = home / "dagster.yaml"
-    foreign = configuration.exists() and not configuration.read_text(encoding="utf-8").startswith(HEADER)
-    if foreign or _owner(home) is not None:
-        whose = "another project" if foreign else "another data location"
+    if configuration.exists() or _owner(home) is not None:
+        ours = not configuration.exists() or configuration.read_text(encoding="utf-8").startswith(HEADER)
+        whose = "another data location" if ours else "another project"
         raise SettingsError(f"DAGSTER_HOME={named} is the folder of {whose}: name a new one")
+    if _has_runs(before):
+        raise SettingsError(
+            f"the history of {storage.location} lies in {before}: set DAGSTER_HOME={before}, or stop everything, move "
+            f"the content of that folder to {named}, but for dagster.yaml, remove it, and start again"
+        )
     write_file(home / OWNER, _mark(storage).encode())
+    write_file(storage.scratch / NOTED_HOME, str(home.resolve()).encode())
+
+
+def _has_runs(folder: Path) -> bool:
+    """Say whether a folder holds a history of runs in SQLite."""
+    database = folder / "history" / "runs.db"
+    if not database.exists():
+        return False
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        return connection.execute("SELECT 1 FROM runs LIMIT 1").fetchone() is not None
 
 
 def _owner(home: Path) -> str | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pyarrow as pa
 
 from pipeline.inputs import inputs_of
 from pipeline.partitions import crawl_window, crawl_windows, window_keys
@@ -94,7 +95,9 @@ def _described(code: Code, sections: Mapping[str, Any], settings: Settings) -> C
 
 def _code_version(name: str, code: Code, sections: Mapping[str, Any]) -> str:
     """Return the hash of an asset's code, of the settings that it reads, and of the schema of its table."""
-    schema = str(TABLES[name].schema) if name in TABLES else ""
+    # without descriptions: other words make nothing stale
+    fields = [field.remove_metadata() for field in TABLES[name].schema] if name in TABLES else []
+    schema = str(pa.schema(fields)) if fields else ""
     counted = {section: sections[section] for section in sections_read(name, code) if section in sections}
     return hashlib.sha256(json.dumps([code.version, counted, schema], sort_keys=True).encode()).hexdigest()[:16]
 

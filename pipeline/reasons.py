@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import dagster as dg
 
 REASON_TAG = "stylegraph/reason"  # one line for people
-FAILS_FOR = "fails_for"  # metadata of a check: what it fails for; where that changes, people are told again
+FAILS_FOR = "fails_for"  # metadata of a check: what it fails for, with ", " between; people are told again of more
 TRAINING_TAG = "stylegraph/training"  # "true": one such run at a time
 ASKED_ON_TAG = "stylegraph/asked_on"  # day on which a window was asked for, by the clock
 FOLLOWED_TAG = "stylegraph/followed_by"  # whoever launched the run also launches what follows from it

@@ -157,7 +157,8 @@ class DetachedRunLauncher(RunLauncher, ConfigurableClass):
         silence = time.time() - last[0].timestamp if last else 0.0
         if silence < LONGEST_SILENCE:
             return CheckRunHealthResult(WorkerStatus.RUNNING, "The run names no process.")
-        message = f"the run names no process, and said nothing for {silence / 60:.0f} minutes"
+        self._instance.add_run_tags(run.run_id, {MAX_RETRIES_TAG: "0"})  # it may still work: no second one beside it
+        message = f"the run names no process, and said nothing for {silence / 60:.0f} minutes; it is not begun again"
         return CheckRunHealthResult(WorkerStatus.FAILED, message)
 
     def get_run_worker_debug_info(self, run: dg.DagsterRun, include_container_logs: bool | None = True) -> str | None:

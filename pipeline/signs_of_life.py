@@ -11,7 +11,7 @@ from pathlib import Path
 from pipeline.processes import Process
 
 ENDING = ".alive"
-MOST = 500  # files in the folder; the oldest are removed
+MOST = 500  # files in the folder; beyond them the oldest are removed that nobody holds
 _shown: dict[Path, int] = {}  # open files of this process, which it never closes
 
 
@@ -22,17 +22,23 @@ def show(folder: Path, process: Process) -> None:
         return
     folder.mkdir(parents=True, exist_ok=True)
     for old in sorted(folder.glob(f"*{ENDING}"), key=_modified)[: -MOST + 1]:
-        old.unlink(missing_ok=True)
+        if _is_locked(old) is False:
+            old.unlink(missing_ok=True)
     _shown[path] = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
     fcntl.flock(_shown[path], fcntl.LOCK_EX)
 
 
 def is_shown(folder: Path, process: Process) -> bool | None:
-    """Say whether a process shows that it lives; None where it never did so in this folder."""
+    """Say whether a process shows that it lives; None where that cannot be seen."""
+    return _is_locked(_path(folder, process))
+
+
+def _is_locked(path: Path) -> bool | None:
+    """Say whether a file is locked; None where that cannot be seen."""
     try:
-        with _path(folder, process).open("rb") as file:
+        with path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         return None
     except BlockingIOError:
         return True

@@ -91,6 +91,16 @@ def _reader(storage: Storage, windows: Sequence[str]) -> Read:
     return read
 
 
+def _image_index(settings: Settings, storage: Storage) -> ImageIndex:
+    """Index the images of ``label_tasks``, column by column; once more where another run has written it meanwhile."""
+    withdrawn = withdrawn_names(settings, storage)
+    while True:
+        written = storage.written_at("label_tasks") if storage.has_table("label_tasks") else None
+        index = ImageIndex(lambda name: storage.read_table("label_tasks", columns=[name]).column(0), withdrawn)
+        if storage.written_at("label_tasks") == written:
+            return index
+
+
 def _write_import_file(storage: Storage) -> None:
     """Write the tasks as Label Studio imports them, one a line of a JSON list."""
     with storage.writing(IMPORT_FILE) as file:
@@ -150,10 +160,7 @@ def _annotation_assets(settings: Settings) -> dg.AssetsDefinition:
         exported: dict[str, Any] = {}
         note: Exported | None = None
         with for_people(), turn(storage) if live else contextlib.nullcontext():
-            index = ImageIndex(
-                lambda name: storage.read_table("label_tasks", columns=[name]).column(0),
-                withdrawn_names(settings, storage),
-            )
+            index = _image_index(settings, storage)
             taxonomy = Taxonomy(settings.taxonomy.labels)
             if isinstance(settings.labels, LabelStudioServer):
                 read, note, exported = _export(settings.labels, settings, storage, index, taxonomy, progress)

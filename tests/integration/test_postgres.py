@@ -25,7 +25,7 @@ from tests.integration.running_services import ENDED, Asked, free_port, wait_for
 from tests.integration.withdrawal_case import SHOWN
 from tests.pipeline.small_case import SETTINGS, write_case
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(600)]
 
 
 @pytest.fixture

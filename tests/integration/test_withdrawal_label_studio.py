@@ -23,7 +23,7 @@ from pipeline.withdrawal.plan import KEY as PLAN_KEY
 from tests.integration.label_studio_case import LABEL, QUEUE, Case, collect
 from tests.integration.label_studio_tasks import answer
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(900)]
 
 IMAGES = 24
 WITHDRAW = Step("withdrawals", jobs.WITHDRAWAL, "Withdrawals")

@@ -93,6 +93,35 @@ def test_a_remote_location_has_the_home_that_was_prepared_for_it(remote: Setting
         prepare(other, tmp_path / "socket")
 
 
+def test_a_shell_without_the_variable_finds_the_home_that_was_prepared(
+    remote: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(remote, tmp_path / "socket")
+    monkeypatch.delenv("DAGSTER_HOME")
+    assert instance_folder(remote) == tmp_path / "home"
+
+
+def test_a_history_that_is_there_is_not_left_behind(remote: Settings, tmp_path: Path) -> None:
+    @dg.asset
+    def made() -> int:
+        return 1
+
+    with open_instance(remote) as instance:
+        dg.materialize([made], instance=instance)
+        lies = instance.root_directory
+    with pytest.raises(SettingsError, match=f"the history of memory://bucket lies in {lies}"):
+        prepare(remote, tmp_path / "socket")
+
+
+def test_a_local_locations_folder_is_no_home_for_a_remote_one(
+    remote: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    local = load_settings(write_case(tmp_path / "local", images=1))
+    monkeypatch.setenv("DAGSTER_HOME", str(instance_folder(local)))
+    with pytest.raises(SettingsError, match="is the folder of another data location"):
+        prepare(remote, tmp_path / "socket")
+
+
 def test_another_projects_home_stays_as_it_is(remote: Settings, tmp_path: Path) -> None:
     configuration = tmp_path / "home" / "dagster.yaml"
     configuration.parent.mkdir()
