@@ -18,7 +18,7 @@ from pipeline.progress import Progress
 from pipeline.settings import Settings
 from pipeline.simulation.configuration import LABEL_SET, WEIGHTS_NAME, Configuration
 from pipeline.simulation.daemon import Daemon, SimulatedClock
-from pipeline.simulation.history import passing_instance
+from pipeline.simulation.history import passing_instance, white_charts
 from pipeline.simulation.journal import Journal
 from pipeline.simulation.network import YearServer, running_year
 from pipeline.simulation.plan import NEW, Year
@@ -68,7 +68,7 @@ def live(folder: Path, year: Year, console: Console, progress: Progress, week_do
         team = Team(world, Path(settings.labels.path), year.seed)
         team.write()  # an export without answers, as of a project that has just begun
         lived = Lived(year, world, team, journal, settings, storage, folder / CONFIG_NAME)
-        with passing_instance(settings) as instance:
+        with white_charts(), passing_instance(settings) as instance:
             daemon = Daemon(instance, clock, journal.ran, journal.skipped)
             passing = _Passing(lived, folder / CONFIG_NAME, server, clock, daemon, progress, console)
             passing.configure(Configuration())
