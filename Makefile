@@ -42,7 +42,7 @@ test: $(READY)  ## everything that needs no server of its own
 integration: $(READY)  ## real servers, a browser and a shortened demo
 	@$(BIN)/python -m pytest -m "integration and not long"
 
-integration-long: $(READY)  ## those that take minutes each: unattended weeks, kill -9 of services, the UI of operation, S3, PostgreSQL
+integration-long: $(READY)  ## those that take minutes each: a short simulated year, unattended weeks, kill -9 of services, the UI of operation, S3, PostgreSQL
 	@$(BIN)/python -m pytest -m "integration and long"
 
 lint: $(READY)  ## ruff and mypy

@@ -8,7 +8,12 @@ from rich.console import Console
 from pipeline.simulation.command import simulate
 from pipeline.simulation.plan import year_of
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(1500)]
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.long,
+    pytest.mark.timeout(1500),
+    pytest.mark.filterwarnings("ignore:Non-compliant tag keys:DeprecationWarning"),  # Dagster's own, of two dimensions
+]
 
 
 def test_eight_weeks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
