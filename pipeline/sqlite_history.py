@@ -45,34 +45,27 @@ class _Engines:
             yield connection
 
 
-class RunHistory(SqliteRunStorage):
+class _OneFile:
+    """A storage that keeps everything in one file."""
+
+    def __init__(self, conn_string: str, pool: type[Pool]) -> None:
+        """Use the file of an address, which has its tables."""
+        self._address, self._engines = conn_string, _Engines(pool)
+        super().__init__(conn_string)  # type: ignore[call-arg]  # of the storage that follows in the order of classes
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """Give a connection for one query."""
+        with self._engines.connection(self._address) as connection:
+            yield connection
+
+
+class RunHistory(_OneFile, SqliteRunStorage):
     """The runs."""
 
-    def __init__(self, conn_string: str, pool: type[Pool]) -> None:
-        """Use the file of an address, which has its tables."""
-        self._engines = _Engines(pool)
-        super().__init__(conn_string)
 
-    @contextmanager
-    def connect(self) -> Iterator[Connection]:
-        """Give a connection for one query."""
-        with self._engines.connection(self._conn_string) as connection:
-            yield connection
-
-
-class ScheduleHistory(SqliteScheduleStorage):
+class ScheduleHistory(_OneFile, SqliteScheduleStorage):
     """What schedules, sensors and conditions remember."""
-
-    def __init__(self, conn_string: str, pool: type[Pool]) -> None:
-        """Use the file of an address, which has its tables."""
-        self._engines = _Engines(pool)
-        super().__init__(conn_string)
-
-    @contextmanager
-    def connect(self) -> Iterator[Connection]:
-        """Give a connection for one query."""
-        with self._engines.connection(self._conn_string) as connection:
-            yield connection
 
 
 class EventHistory(SqliteEventLogStorage):
