@@ -110,9 +110,13 @@ def main() -> None:
     print("RESULT", json.dumps(results))
 
 
-def result(what: str, value: float, target: str | None = None, met: bool | None = None) -> Measured:
-    """Return one line of the result."""
-    return {"what": what, "stylegraph": round(value, 3), "peer": None, "ratio": None, "target": target, "met": met}
+def result(
+    name: str, value: float, target: str | None = None, met: bool | None = None, peer: float | None = None
+) -> Measured:
+    """Return one line of the result; ``peer`` is the same without the graph."""
+    ratio = None if peer is None else round(value / peer, 3)
+    theirs = None if peer is None else round(peer, 3)
+    return {"name": name, "ours": round(value, 3), "peer": theirs, "ratio": ratio, "target": target, "met": met}
 
 
 # loading
@@ -157,10 +161,10 @@ def demo(folder: Path, posts: int) -> list[Measured]:
         f"inside of the assets' functions: overhead {overhead:.1%}, {(spent - work) / runs:.2f} s a run\n"
         f"nothing changed: {idle:.1f} s\nweb server start to graph visible: {visible:.1f} s"
     )
-    target = f"below {MOST_OVERHEAD:.0%} of make demo"
+    target = f"ratio below {1 + MOST_OVERHEAD:g}, in make demo"
     return [
         result("seconds, stylegraph demo", whole),
-        result("overhead, share of the bare work", overhead, target, overhead < MOST_OVERHEAD),
+        result("seconds of the graph's runs, beside the bare work", spent, target, overhead < MOST_OVERHEAD, work),
         result("overhead, seconds a run", (spent - work) / runs),
         result("seconds, nothing changed", idle, f"below {MOST_IDLE:g} s", idle < MOST_IDLE),
         result("seconds, web server start to graph visible", visible),
