@@ -363,7 +363,9 @@ def test_failed_checks_of_a_run_that_went_well_are_told_together(
     assert "Re-execute" not in content["do"]
 
 
-@pytest.mark.parametrize(("before", "told"), [(("yes",), 0), (("yes", ""), 1), (("", "yes"), 0), (("another",), 1)])
+@pytest.mark.parametrize(
+    ("before", "told"), [(("yes",), 0), (("yes", ""), 1), (("", "yes"), 0), (("another",), 1), (("another, yes",), 0)]
+)
 def test_a_check_that_had_failed_before_is_not_told_again(
     hook: Any, settings: Settings, monkeypatch: pytest.MonkeyPatch, before: tuple[str, ...], told: int
 ) -> None:
