@@ -1,8 +1,8 @@
 """Charts as PNG bytes: what a run shows of its tables, wherever a page can hold a picture.
 
-Every function takes a table (or pictures) and returns the bytes of one PNG. Same input, same bytes on one machine.
-matplotlib is imported when the first chart is drawn, so that importing this module costs nothing. Picture grids are
-in ``modeling.montages`` and are offered here too.
+Every function of a table returns the bytes of one PNG. Same input, same bytes on one machine.
+matplotlib is imported when the first chart is drawn, so that importing this module costs nothing. Picture grids, which
+are JPEGs, are in ``modeling.montages`` and are offered here too.
 """
 
 import base64
@@ -17,15 +17,17 @@ from modeling.metrics import RECALLS
 from modeling.montages import pair_gallery, picture_grid
 
 __all__ = [
+    "data_uri",
     "heat_map",
     "label_frequencies",
     "metric_bars",
     "pair_gallery",
     "picture_grid",
-    "png_data_uri",
     "split_bars",
     "training_curves",
 ]
+
+_JPEG = b"\xff\xd8\xff"  # how a JPEG begins
 
 MATRICES = {
     "conditional": "P(column | row)",
@@ -35,9 +37,10 @@ MATRICES = {
 }
 
 
-def png_data_uri(png: bytes) -> str:
-    """A PNG as a ``data:`` address, for Markdown (``![title](data:…)``) and HTML."""
-    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+def data_uri(picture: bytes) -> str:
+    """A PNG or JPEG as a ``data:`` address, for Markdown (``![title](data:…)``) and HTML."""
+    kind = "jpeg" if picture.startswith(_JPEG) else "png"
+    return f"data:image/{kind};base64," + base64.b64encode(picture).decode("ascii")
 
 
 def heat_map(correlation: pd.DataFrame, value: str = "conditional") -> bytes:

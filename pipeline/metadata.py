@@ -15,7 +15,7 @@ from crawlers.errors import CrawlError
 from labeling.errors import LabelingError
 from labeling.studio.errors import StudioUnavailable
 from modeling.errors import ModelingError
-from modeling.figures import png_data_uri
+from modeling.figures import data_uri
 from pipeline.table_hash import TableHash
 from pipeline.tables import TABLES, TableError
 
@@ -149,9 +149,9 @@ def counts_markdown(counts: Mapping[str, int], heading: str) -> str:
     return markdown(pd.DataFrame(ordered, columns=[heading, "count"]))
 
 
-def picture(png: bytes) -> dg.MetadataValue:
-    """Return a PNG as metadata that the UI shows as a picture."""
-    return dg.MetadataValue.md(f"![picture]({png_data_uri(png)})")
+def picture(data: bytes) -> dg.MetadataValue:
+    """Return a PNG or JPEG as metadata that the UI shows as a picture."""
+    return dg.MetadataValue.md(f"![picture]({data_uri(data)})")
 
 
 def _short(address: Any) -> Any:

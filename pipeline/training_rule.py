@@ -141,10 +141,8 @@ def _reasons(facts: Facts, rule: RetrainingSettings, days: float | None) -> list
         found.append(
             f"{days:.0f} days since the last training ({rule.days} are enough), with {_count(facts.new_labels)}"
         )
-    if rule.on_drift and facts.drifted_windows:
-        names = ", ".join(facts.drifted_windows)
-        what = "window" if len(facts.drifted_windows) == 1 else "windows"
-        found.append(f"{what} {names} drifted from what the champion was trained on, with {_count(facts.new_labels)}")
+    if rule.on_drift and facts.drifted_windows and facts.new_labels >= rule.drift_labels:
+        found.append(f"{_drift(facts)}, with {_count(facts.new_labels)}")
     return found
 
 
@@ -154,10 +152,17 @@ def _not_due(facts: Facts, rule: RetrainingSettings, days: float | None) -> str:
     parts = [f"{_new_labels(facts)} ({rule.new_labels} are needed)"]
     if rule.days is not None and days is not None:
         parts.append(f"{days:.1f} days since the last training ({rule.days} are needed)")
-    if rule.on_drift:
+    if rule.on_drift and facts.drifted_windows:
+        parts.append(f"{_drift(facts)}, and {rule.drift_labels} images with new labels are needed for that")
+    elif rule.on_drift:
         before = ", ".join(facts.drifted_before)
         parts.append(f"a training for the drift of {before} was asked for before" if before else NO_DRIFT)
     return f"not due: {'; '.join(parts)}"
+
+
+def _drift(facts: Facts) -> str:
+    what = "window" if len(facts.drifted_windows) == 1 else "windows"
+    return f"{what} {', '.join(facts.drifted_windows)} drifted from what the champion was trained on"
 
 
 def _new_labels(facts: Facts) -> str:

@@ -97,7 +97,7 @@ def _metadata(storage: Storage, label_set: str, ended: Challenge) -> dict[str, A
 
 
 def _differing_pictures(storage: Storage, challenger: pd.DataFrame, champion: pd.DataFrame) -> bytes:
-    """A PNG of pictures to which the two give another main label, those first of which they are most sure."""
+    """A JPEG of pictures to which the two give another main label, those first of which they are most sure."""
     first, second = (_first_labels(scores) for scores in (challenger, champion))
     theirs = second[["answer", "score"]].add_suffix("_champion")
     both = first.join(theirs, how="inner")

@@ -283,7 +283,7 @@ def _by_outcome(counts: pa.Table) -> dict[str, dict[str, int]]:
 
 
 def window_pictures(storage: Storage, images: pa.Table) -> bytes:
-    """Return a grid of some of the window's pictures as PNG, evenly spread over the table."""
+    """Return a grid of some of the window's pictures as JPEG, evenly spread over the table."""
     rows = [row for row in images.select(["image_id", "post_id"]).to_pylist() if row["image_id"]]
     step = max(1, len(rows) // GRID_PICTURES)
     chosen = rows[::step][:GRID_PICTURES]

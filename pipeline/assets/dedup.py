@@ -178,7 +178,7 @@ def _by_window(unique: pd.DataFrame) -> str:
 
 
 def _gallery(storage: Storage, pairs: pd.DataFrame, farthest: bool = False) -> bytes:
-    """Return the closest pairs, or those farthest apart, side by side, as PNG."""
+    """Return the closest pairs, or those farthest apart, side by side, as JPEG."""
     chosen = pairs.sort_values(["distance256", "image_a", "image_b"], ascending=[not farthest, True, True])
     return pair_gallery(
         [

@@ -330,7 +330,7 @@ def _label_results(
 
 
 def _labelled_pictures(storage: Storage, labels: pd.DataFrame, files: Mapping[str, str]) -> bytes:
-    """Return a grid of labelled images with their labels as PNG, evenly spread; ``files`` says which file was shown."""
+    """Return a JPEG of labelled images with their labels, evenly spread; ``files`` says which file was shown."""
     known = labels[labels["main"].notna()]
     chosen = known.iloc[:: max(1, len(known) // GRID_PICTURES)].head(GRID_PICTURES)
     return picture_grid(

@@ -95,7 +95,7 @@ def _metadata(storage: Storage, champions: Champions, answers: WindowAnswers) ->
 
 
 def _pictures(storage: Storage, rows: pa.Table) -> bytes:
-    """A PNG of pictures of the first label set with what the champion says, evenly spread."""
+    """A JPEG of pictures of the first label set with what the champion says, evenly spread."""
     frame = rows.to_pandas()
     frame = frame[frame["label_set"] == frame["label_set"].iloc[0]]
     pictures = []

@@ -74,6 +74,7 @@ folds = 2
 [retraining]
 new_labels = {new_labels}
 days = {days}
+drift_labels = {drift_labels}
 least_images = {least_images}
 
 [promotion]
@@ -124,6 +125,7 @@ class Configuration:
             rate=1e-7 if self.mistaken else 3e-3,
             new_labels=year.new_labels,
             days=year.retraining_days,
+            drift_labels=year.drift_labels,
             least_images=year.first_training,
             newer_by_days=min(56, year.weeks),
             recent=max(1, year.weeks // 4),

@@ -46,6 +46,7 @@ class Year:
     first_training: int = 100  # labelled images
     new_labels: int = 170  # for a further training
     retraining_days: int = 70
+    drift_labels: int = 60
 
     def begin(self, week: int) -> datetime:
         """Return the first moment of a week."""
@@ -109,6 +110,7 @@ def year_of(weeks: int) -> Year:
         first_training=70,
         new_labels=75,
         retraining_days=28,
+        drift_labels=30,
     )
 
 

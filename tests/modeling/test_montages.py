@@ -9,7 +9,7 @@ from matplotlib.font_manager import fontManager
 from PIL import Image, ImageDraw
 
 from modeling.charts import WIDE_FONTS
-from modeling.montages import PAPER, error_gallery, picture_grid
+from modeling.montages import error_gallery, picture_grid
 
 ERROR = {"image_id": "a", "main": "Retro", "subs": ["Casual"], "wrong_label": "Sporty", "wrong_probability": 0.9} | {
     "true_label": "Retro",
@@ -54,6 +54,6 @@ def test_wide_captions_stay_under_their_picture(drawn):
     sheet = picture_grid([(Image.new("RGB", (9, 9)), f"{KOREAN} " * 12)], size=(170, 40))
     image = Image.open(io.BytesIO(sheet)).convert("RGB")
     right = image.crop((image.width - 10, 0, image.width, image.height))
-    assert right.getcolors() == [(10 * image.height, PAPER)]
+    assert all(low >= 250 for low, _ in right.getextrema())
     assert all(font.getlength(line) <= 180 for line, font in drawn)
     assert all(unicodedata.category(character) != "Cn" for line, _ in drawn for character in line)

@@ -337,13 +337,13 @@ def test_gallery_shows_the_worst_first_and_survives_a_lost_picture():
     buffer = io.BytesIO()
     Image.new("RGB", (60, 60), "red").save(buffer, "PNG")
     first = table["image_id"].iloc[0]
-    png = suspicious_gallery(
+    sheet = suspicious_gallery(
         table.sample(frac=1, random_state=0), lambda key: buffer.getvalue() if key == first else None
     )
-    image = Image.open(io.BytesIO(png)).convert("RGB")
-    assert image.getpixel((60, 80)) == (255, 0, 0)
+    image = Image.open(io.BytesIO(sheet)).convert("RGB")
+    assert np.abs(np.subtract(image.getpixel((60, 80)), (255, 0, 0))).max() < 10
     assert image.width < 1200
-    assert png == suspicious_gallery(table, lambda key: buffer.getvalue() if key == first else None)
+    assert sheet == suspicious_gallery(table, lambda key: buffer.getvalue() if key == first else None)
 
 
 def test_the_report_can_use_it_without_torch_or_scikit_learn():

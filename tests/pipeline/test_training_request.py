@@ -34,8 +34,8 @@ FACTS = Facts(images=900, new_labels=0, gone=0, version="v", had_data_set=True, 
 SCHEDULED = {"dagster/schedule_name": "training_due"}
 
 
-def decide(person: bool = False, waiting: bool = False, **facts: Any):
-    return decide_training(Facts(**{**vars(FACTS), **facts}), RULE, NOON, person=person, waiting=waiting)
+def decide(rule: RetrainingSettings = RULE, person: bool = False, waiting: bool = False, **facts: Any):
+    return decide_training(Facts(**{**vars(FACTS), **facts}), rule, NOON, person=person, waiting=waiting)
 
 
 SINCE = "since the data set of 2019-07-29"
@@ -92,6 +92,18 @@ def test_a_training_is_due(facts: dict[str, Any], reason: str) -> None:
 def test_no_training_is_due(facts: dict[str, Any], reason: str) -> None:
     answer = decide(**facts)
     assert (answer.due, answer.reason) == (False, reason)
+
+
+def test_a_drifted_window_waits_for_as_many_labels_as_the_rule_asks_for() -> None:
+    rule = RetrainingSettings(drift_labels=20)
+    facts = {"drifted_windows": ("2019-08-05",)}
+    drifted = "window 2019-08-05 drifted from what the champion was trained on"
+    answer = decide(rule=rule, new_labels=19, **facts)
+    assert (answer.due, answer.drifted_windows) == (False, ("2019-08-05",))
+    assert answer.reason.endswith(f"{drifted}, and 20 images with new labels are needed for that")
+    answer = decide(rule=rule, new_labels=20, **facts)
+    assert (answer.due, answer.reason) == (True, f"{drifted}, with 20 images with new labels")
+    assert not decide(rule=RetrainingSettings(on_drift=False), new_labels=20, **facts).due
 
 
 def test_a_training_that_has_not_begun_is_not_asked_for_twice() -> None:
