@@ -133,8 +133,9 @@ def _model_series(
     if len(told) < len(found):
         silent = [window.window for window, share in zip(found, inside, strict=True) if share < LEAST_INSIDE]
         collector.notes.append(
-            f"{followed.name}: by the model's answers and its known error, no image of {', '.join(silent)} belongs to "
-            "the label set, so the model's shares of these windows are left out"
+            f"{followed.name}: the model's answers, with its known error, don't tell that any image of "
+            f"{', '.join(silent)} belongs to the label set (they are few, or alike for all), so the model's shares of "
+            "these windows are left out; experts' are there where they labelled"
         )
     found, shares = [found[at] for at in told], {role: values[:, told] for role, values in shares.items()}
     if not found:
