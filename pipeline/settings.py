@@ -147,7 +147,7 @@ class RetrainingSettings(Section):
     days: int | None = Field(
         default=28, ge=1, description="days since the last training, where at least one label is new; none: never"
     )
-    on_drift: bool = Field(default=True, description="where a newer window drifted, with drift_labels new labels or more")
+    on_drift: bool = Field(default=True, description="a newer window drifted, and drift_labels labels are new")
     drift_labels: int = Field(
         default=1, ge=1, description="images with a new or changed label that a training because of drift needs"
     )
