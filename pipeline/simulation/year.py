@@ -22,6 +22,7 @@ from pipeline.simulation.history import passing_instance, white_charts
 from pipeline.simulation.journal import Journal
 from pipeline.simulation.network import YearServer, running_year
 from pipeline.simulation.plan import NEW, Year
+from pipeline.simulation.pretraining import pretrain
 from pipeline.simulation.team import Team
 from pipeline.simulation.world import SimulatedWorld, build_year
 from pipeline.storage import Storage
@@ -55,8 +56,6 @@ def live(folder: Path, year: Year, console: Console, progress: Progress, week_do
     Everything that is done is done by the graph's own schedules, sensors and conditions, but for what people do:
     labelling, changing settings, withdrawing, and asking for a training.
     """
-    from pipeline.simulation.pretraining import pretrain  # brings torch
-
     os.environ.setdefault(KEY_VARIABLE, secrets.token_hex(32))
     world = build_year(folder / WORLD_NAME, year, progress=progress.step("drawing pictures"))
     pretrain(folder / WEIGHTS_NAME, progress.step("training a backbone on other pictures"))
